@@ -1,0 +1,67 @@
+# Two commands matter: `make demo` (see it run) and `make test` (see it hold). `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## start the whole platform with two tenants and their sensors; Ctrl-C ends it
+	@exec $(BIN)/insula demo
+
+.PHONY: test
+test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mosquitto, real Chromium
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy strict, the arrows between packages, the lock files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/locks.py
+
+.PHONY: format
+format: $(VENV)/.dev ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## resolve pyproject.toml anew into the two lock files
+	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv==0.13.9
+	build/lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml --extra demo --group build -o requirements.lock
+	build/lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml --extra demo --group build --group test --group lint \
+	  -c requirements.lock -o requirements-dev.lock
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
+
+.PHONY: system-packages
+system-packages: # Mosquitto and Chromium for the tests: installed where we may, named where we may not
+	@tests/system-packages.sh
+
+.PHONY: clean
+clean: ## remove the virtual environment and what was built; the demo's data stays in var/
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# A virtual environment from the lock file, hashes checked; the project itself in place.
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(call environment,requirements.lock)
+	@touch $@
+$(VENV)/.dev: requirements-dev.lock pyproject.toml
+	$(call environment,requirements-dev.lock)
+	@touch $@ $(VENV)/.runtime
+
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Insula needs Python 3.11 or newer: set PYTHON=…")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python's venv module is missing: on Debian and Ubuntu, install python3-venv"; exit 1; }
+	@echo "Installing from $(1) into $(VENV) …"
+	$(PIP) install --require-hashes --requirement $(1)
+	$(PIP) install --no-deps --no-build-isolation --editable .
+endef

@@ -1,0 +1,1 @@
+"""The analytics UI: Streamlit over the API, with no database credential."""

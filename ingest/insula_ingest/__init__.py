@@ -1,0 +1,1 @@
+"""MQTT in, TimescaleDB out; codecs; the sensor programs."""

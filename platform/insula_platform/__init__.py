@@ -1,0 +1,1 @@
+"""The platform: API, OAuth provider, portal and command line."""

@@ -1,0 +1,1 @@
+"""The tenancy core: registry, schemas and roles, sessions, devices, telemetry store."""

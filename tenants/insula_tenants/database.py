@@ -1,0 +1,146 @@
+"""Sessions and connections that run under one database role: the core's or a tenant's.
+
+The services log in as a role that can read nothing by itself (NOINHERIT). Each transaction begins with
+`SET LOCAL ROLE`, so PostgreSQL itself refuses a neighbour's tables, and the role ends with the transaction:
+what goes back to the pool carries none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+
+from insula_tenants.context import TenantContext
+from insula_tenants.errors import ConfigurationError, NoRole
+from insula_tenants.names import CORE_SCHEMA
+
+MAIN = "main"
+"""Name of the database that holds the registry."""
+
+SET_ROLE = "SELECT set_config('role', %s, true)"
+"""`SET LOCAL ROLE` with its name as a parameter. With it the search path follows: it is `"$user"`."""
+
+MAX_LIFETIME = 1800.0
+"""Seconds after which a connection is replaced: a backend's relation cache grows with each tenant it touched."""
+
+
+class RoleSession(Session):
+    """A SQLAlchemy session whose every transaction runs under the role in `info["role"]`."""
+
+
+@event.listens_for(RoleSession, "after_begin")
+def _set_role(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    role = session.info.get("role")
+    if not role:
+        raise NoRole
+    connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+
+
+def sqlalchemy_engine(url: str, *, pool_size: int = 5, application_name: str = "insula") -> Engine:
+    """An engine for a plain `postgresql://` URL, set so that no plan outlives its tenant.
+
+    Prepared plans are off: they fail with "cached plan must not change result type" when two tenants are at
+    different versions of the schema.
+    """
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_recycle=int(MAX_LIFETIME),
+        pool_pre_ping=True,
+        connect_args={"prepare_threshold": None, "application_name": application_name},
+    )
+
+
+class Databases:
+    """The databases of a deployment, by name, and the only way to a session on them."""
+
+    def __init__(
+        self, urls: Mapping[str, str], *, pool_size: int = 5, application_name: str = "insula"
+    ) -> None:
+        """`urls` maps a database's name to the services' URL; `main` holds the registry."""
+        if MAIN not in urls:
+            msg = f"no database is named {MAIN!r}"
+            raise ConfigurationError(msg)
+        self._engines = {
+            name: sqlalchemy_engine(url, pool_size=pool_size, application_name=application_name)
+            for name, url in urls.items()
+        }
+        self._sessions = {name: sessionmaker(engine, class_=RoleSession) for name, engine in self._engines.items()}
+
+    @contextmanager
+    def core(self) -> Iterator[Session]:
+        """A transaction on the registry, committed at the end of the block, rolled back on an error."""
+        with self._sessions[MAIN](info={"role": CORE_SCHEMA}) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def tenant(self, context: TenantContext) -> Iterator[Session]:
+        """A transaction in the tenant's schema, under the tenant's role."""
+        with self._sessions[context.database](info={"role": context.schema}) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+class AsyncDatabases:
+    """Pools of asynchronous psycopg connections for the hot reads, by database name."""
+
+    def __init__(self, urls: Mapping[str, str], *, pool_size: int = 5, application_name: str = "insula") -> None:
+        """The pools open with `open()`, inside the event loop that uses them."""
+        self._pools: dict[str, AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]] = {
+            name: AsyncConnectionPool(
+                url,
+                connection_class=psycopg.AsyncConnection[DictRow],
+                kwargs={
+                    "prepare_threshold": None,
+                    "row_factory": dict_row,
+                    "application_name": application_name,
+                },
+                min_size=1,
+                max_size=pool_size,
+                max_lifetime=MAX_LIFETIME,
+                check=AsyncConnectionPool.check_connection,
+                open=False,
+                name=f"{application_name}-{name}",
+            )
+            for name, url in urls.items()
+        }
+
+    async def open(self) -> None:
+        """Open the pools; connections are made in the background."""
+        for pool in self._pools.values():
+            await pool.open()
+
+    async def close(self) -> None:
+        """Close the pools and their connections."""
+        for pool in self._pools.values():
+            await pool.close()
+
+    @asynccontextmanager
+    async def tenant(self, context: TenantContext) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """A connection inside a transaction under the tenant's role."""
+        async with self._transaction(context.database, context.schema) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def core(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """A connection inside a transaction under the core's role."""
+        async with self._transaction(MAIN, CORE_SCHEMA) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, database: str, role: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        async with self._pools[database].connection() as connection, connection.transaction():
+            await connection.execute(SET_ROLE, (role,))
+            yield connection

@@ -1,0 +1,82 @@
+"""What can go wrong, as one tree. Each error carries the HTTP status and the stable problem type it maps to.
+
+::
+
+    InsulaError                       500  internal-error
+    ├── NotFound                      404  not-found      (also "not yours": the two look alike)
+    ├── Conflict                      409  conflict
+    ├── InvalidInput                  422  invalid-input  (names the field and the fix)
+    ├── NotAllowed                    403  not-allowed
+    ├── TenantUnavailable             503  tenant-unavailable
+    └── ConfigurationError            500  configuration-error
+        └── NoRole                         a session without a tenant
+"""
+
+from __future__ import annotations
+
+
+class InsulaError(Exception):
+    """Something went wrong inside Insula."""
+
+    status = 500
+    type = "internal-error"
+
+    @property
+    def title(self) -> str:
+        """A short sentence that is the same for every error of this type: the class's docstring."""
+        return (type(self).__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def detail(self) -> str:
+        """What happened this time."""
+        return str(self.args[0]) if self.args else self.title
+
+
+class NotFound(InsulaError):
+    """There is no such thing here."""
+
+    status = 404
+    type = "not-found"
+
+
+class Conflict(InsulaError):
+    """The request does not fit the present state."""
+
+    status = 409
+    type = "conflict"
+
+
+class InvalidInput(InsulaError):
+    """A value cannot be used as given."""
+
+    status = 422
+    type = "invalid-input"
+
+    def __init__(self, field: str, detail: str) -> None:
+        """`field` is the name the caller used; `detail` says what is wrong and what would be right."""
+        super().__init__(detail)
+        self.field = field
+
+
+class NotAllowed(InsulaError):
+    """The credentials do not allow this."""
+
+    status = 403
+    type = "not-allowed"
+
+
+class TenantUnavailable(InsulaError):
+    """The tenant cannot be served by this release at the moment."""
+
+    status = 503
+    type = "tenant-unavailable"
+
+
+class ConfigurationError(InsulaError):
+    """Insula is not configured for this."""
+
+    type = "configuration-error"
+
+
+class NoRole(ConfigurationError):
+    """A database session was used without a role: open it with Databases.core() or Databases.tenant()."""

@@ -1,0 +1,1 @@
+"""Two Alembic trees: `core` for the registry, `tenant` for every tenant's schema."""

@@ -1,0 +1,83 @@
+"""Settings shared by every service that opens the database or speaks to the broker.
+
+Each setting is read from the environment as `INSULA_<NAME>`, or, for a secret in a file, from the file
+that `INSULA_<NAME>_FILE` names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from insula_tenants.errors import ConfigurationError
+
+
+class SecretFiles(EnvSettingsSource):
+    """Reads `INSULA_X` from the file that `INSULA_X_FILE` names, without its last line break."""
+
+    def __call__(self) -> dict[str, object]:
+        """The values found in files, by field name."""
+        found: dict[str, object] = {}
+        for name in self.settings_cls.model_fields:
+            path = self.env_vars.get(f"{self.env_prefix}{name}_file".lower())
+            if path:
+                found[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        return found
+
+
+class InsulaSettings(BaseSettings):
+    """Base of every service's settings: where they come from, and in which order."""
+
+    model_config = SettingsConfigDict(env_prefix="INSULA_", extra="ignore", hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the files it names."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+
+class TenantsSettings(InsulaSettings):
+    """How to reach the database and the broker."""
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL URL of the services' login. It must be a login that can read nothing by itself.",
+    )
+    database_admin_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL URL of the login that migrates and creates tenants (CREATEROLE, owns the database).",
+    )
+    database_pool_size: int = Field(default=8, ge=1, le=200, description="Connections per process and database.")
+    mqtt_host: str = Field(default="127.0.0.1", description="Host name of the MQTT broker.")
+    mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")
+    broker_access: str = Field(
+        default="none",
+        pattern="^(dynamic-security|none)$",
+        description="How device credentials reach the broker: Mosquitto's `dynamic-security` plugin, or `none` "
+        "when the broker asks the registry by itself.",
+    )
+    broker_admin_username: str = Field(default="insula-control", description="The broker login that provisions.")
+    broker_admin_password: SecretStr | None = Field(default=None, description="Its password.")
+
+    def require_database_url(self) -> str:
+        """The services' database URL, or `ConfigurationError`."""
+        if self.database_url is None:
+            msg = "INSULA_DATABASE_URL is not set: give the services' PostgreSQL URL, or run `insula demo`"
+            raise ConfigurationError(msg)
+        return self.database_url.get_secret_value()
+
+    def require_database_admin_url(self) -> str:
+        """The administrator's database URL, or `ConfigurationError`."""
+        if self.database_admin_url is None:
+            msg = "INSULA_DATABASE_ADMIN_URL is not set: this command changes schemas and roles"
+            raise ConfigurationError(msg)
+        return self.database_admin_url.get_secret_value()

