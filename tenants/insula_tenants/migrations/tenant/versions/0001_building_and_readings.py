@@ -67,14 +67,16 @@ CREATE TABLE points (
 COMMENT ON COLUMN points.states IS 'names of the values 0, 1, …, as in {closed,open}';
 
 CREATE TABLE latest (
-    point_id integer PRIMARY KEY REFERENCES points ON DELETE CASCADE,
+    point_id integer PRIMARY KEY,
     time timestamptz NOT NULL,
     value double precision NOT NULL
 ) WITH (fillfactor = 70);
 
 CREATE TABLE dead_letters (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    received_at timestamptz NOT NULL,
+    first_received_at timestamptz NOT NULL,
+    last_received_at timestamptz NOT NULL,
+    times integer NOT NULL DEFAULT 1,
     topic text NOT NULL,
     device text NOT NULL,
     reason text NOT NULL,
@@ -83,8 +85,9 @@ CREATE TABLE dead_letters (
     payload_bytes integer NOT NULL,
     digest bytea NOT NULL UNIQUE
 );
+COMMENT ON TABLE dead_letters IS 'what could not be stored; the same message again only counts up';
 COMMENT ON COLUMN dead_letters.payload IS 'as received; cut off where it is shorter than payload_bytes';
-COMMENT ON COLUMN dead_letters.digest IS 'one message that the broker delivers twice is one dead letter';
+COMMENT ON COLUMN dead_letters.digest IS 'SHA-256 of topic, reason and payload';
 """
 
 

@@ -1,0 +1,9 @@
+"""`python -m insula_ingest`: the ingest service."""
+
+import logging
+
+from insula_ingest.service import run
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run()

@@ -1,0 +1,159 @@
+"""From received messages to one batch per tenant: decode, resolve, and put bad records aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from insula_ingest.codecs import Decoded, Reason, Rejected, decode_json
+from insula_ingest.registry import DeviceEntry, DeviceRegistry
+from insula_tenants.context import TenantContext
+from insula_tenants.errors import TenantUnavailable
+from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
+
+_DETAILS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message as the transport received it."""
+
+    topic: str
+    payload: bytes
+    received_at: int
+    """Microseconds since the epoch."""
+    mid: int
+    """Packet identifier, for the acknowledgement."""
+    session: int
+    """Which connection it came by: an acknowledgement is good for that connection alone."""
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that the topic names, empty when the topic is none of ours."""
+        levels = self.topic.split("/", 2)
+        return levels[1] if len(levels) == 3 and levels[0] == "tenants" else ""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the messages of one batch come to."""
+
+    tenants: dict[str, TenantBatch] = field(default_factory=dict)
+    """By tenant slug."""
+    homeless: int = 0
+    """Messages whose tenant the registry does not have."""
+    held: dict[str, str] = field(default_factory=dict)
+    """Tenants that cannot be written at the moment, with the reason: their messages stay with the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    message: Message
+    tenant: str
+    device: str
+    decoded: Decoded
+
+
+def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_payload_bytes: int) -> Batch:
+    """Decode the messages and resolve what they name; asks the registry at most twice a tenant.
+
+    Database errors of the registry pass through: nothing was written or acknowledged yet.
+    """
+    parsed = [item for message in messages if (item := _parse(message, max_payload_bytes)) is not None]
+    batch = Batch(homeless=len(messages) - len(parsed))
+    by_tenant: dict[str, list[_Parsed]] = {}
+    for item in parsed:
+        by_tenant.setdefault(item.tenant, []).append(item)
+    for tenant, items in by_tenant.items():
+        try:
+            context = registry.tenant(tenant)
+        except TenantUnavailable as error:
+            batch.held[tenant] = error.detail
+            continue
+        if context is None:
+            batch.homeless += len(items)
+        else:
+            batch.tenants[tenant] = _tenant_batch(context, items, registry)
+    return batch
+
+
+def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
+    levels = message.topic.split("/")
+    if len(levels) != 5 or levels[0] != "tenants" or levels[2] != "devices":
+        return None
+    if len(message.payload) > max_payload_bytes:
+        decoded = Decoded()
+        decoded.reject(
+            Reason.TOO_LARGE,
+            f"payload: {len(message.payload)} bytes, at most {max_payload_bytes} are taken; send smaller batches",
+        )
+    else:
+        decoded = decode_json(message.payload, message.received_at)
+    return _Parsed(message, levels[1], levels[3], decoded)
+
+
+def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:
+    batch = TenantBatch(context)
+    wanted: dict[str, set[str]] = {}
+    for item in items:
+        wanted.setdefault(item.device, set()).update(value.point for value in item.decoded.values)
+    entries = registry.devices(context, wanted)
+    for item in items:
+        entry = entries.get(item.device)
+        if entry is None:
+            rejected: Iterable[Rejected] = [
+                Rejected(Reason.UNKNOWN_DEVICE, f"device {item.device!r} is not registered with this tenant")
+            ]
+        else:
+            rejected = [*item.decoded.rejected, *_take_values(item, entry, batch)]
+        if letter := _dead_letter(item, list(rejected)):
+            batch.dead_letters.append(letter)
+    return batch
+
+
+def _take_values(item: _Parsed, entry: DeviceEntry, batch: TenantBatch) -> list[Rejected]:
+    refused: dict[str, Rejected] = {}
+    for point, time, value in item.decoded.values:
+        point_id = entry.points.get(point)
+        if point_id is None:
+            refused[point] = Rejected(
+                Reason.TOO_MANY_POINTS,
+                f"{point}: the device has {len(entry.points)} points already and may make no more",
+            )
+        else:
+            batch.readings[point_id, item.message.received_at if time is None else time] = value
+    return list(refused.values())
+
+
+def _dead_letter(item: _Parsed, rejected: list[Rejected]) -> NewDeadLetter | None:
+    if not rejected:
+        return None
+    details = "; ".join(each.detail for each in rejected[:_DETAILS_SHOWN])
+    if len(rejected) > _DETAILS_SHOWN:
+        details += f"; and {len(rejected) - _DETAILS_SHOWN} more"
+    return NewDeadLetter(
+        received_at=datetime.fromtimestamp(item.message.received_at / 1e6, UTC),
+        topic=item.message.topic,
+        device=item.device,
+        reason=rejected[0].reason.value,
+        detail=details,
+        payload=item.message.payload,
+    )
+
+
+def dead_letters_of(batch: TenantBatch, messages: Iterable[Message], detail: str) -> TenantBatch:
+    """The tenant's messages as dead letters: for a batch that the database refuses for what is in it."""
+    letters = [
+        NewDeadLetter(
+            received_at=datetime.fromtimestamp(message.received_at / 1e6, UTC),
+            topic=message.topic,
+            device=message.topic.split("/")[3],
+            reason=Reason.NOT_STORED.value,
+            detail=detail,
+            payload=message.payload,
+        )
+        for message in messages
+        if message.tenant == batch.context.slug
+    ]
+    return TenantBatch(batch.context, dead_letters=letters)

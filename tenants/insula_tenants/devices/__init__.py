@@ -1,0 +1,25 @@
+"""Devices, their credentials and their points."""
+
+from insula_tenants.devices.models import Device, DeviceCredential, Point
+from insula_tenants.devices.service import (
+    DeviceView,
+    NewPoint,
+    PointView,
+    create_device,
+    list_devices,
+    list_points,
+    set_password,
+)
+
+__all__ = [
+    "Device",
+    "DeviceCredential",
+    "DeviceView",
+    "NewPoint",
+    "Point",
+    "PointView",
+    "create_device",
+    "list_devices",
+    "list_points",
+    "set_password",
+]

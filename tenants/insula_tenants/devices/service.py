@@ -1,0 +1,138 @@
+"""Make and list devices and points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from insula_tenants.broker.passwords import hash_password
+from insula_tenants.devices.models import Device, DeviceCredential, Point
+from insula_tenants.errors import Conflict, InvalidInput, NotFound
+from insula_tenants.names import check_slug, is_point_name
+from insula_tenants.spaces.models import Space
+from insula_tenants.telemetry.models import Latest
+
+
+@dataclass(frozen=True, slots=True)
+class NewPoint:
+    """What is known of a point before its first reading."""
+
+    name: str
+    brick_class: str | None = None
+    unit: str | None = None
+    kind: str = "gauge"
+    states: tuple[str, ...] | None = None
+
+
+class DeviceView(NamedTuple):
+    """A device as lists show it; `last_seen` is the time of its newest reading."""
+
+    id: str
+    name: str
+    space_id: int | None
+    created_at: datetime
+    last_seen: datetime | None
+
+
+class PointView(NamedTuple):
+    """A point with the slug of its device."""
+
+    id: int
+    device: str
+    name: str
+    brick_class: str | None
+    unit: str | None
+    kind: str
+    states: list[str] | None
+
+
+def create_device(
+    session: Session, slug: str, *, name: str, space_id: int | None = None, points: Sequence[NewPoint] = ()
+) -> Device:
+    """Register a device with the points it is known to have.
+
+    Raises `InvalidInput` for a bad slug, point name or space, `Conflict` when the slug is taken.
+    """
+    check_slug(slug, field="device")
+    if session.scalar(select(Device.id).where(Device.slug == slug)) is not None:
+        raise Conflict(f"there is a device {slug!r} already")
+    if space_id is not None and session.get(Space, space_id) is None:
+        raise InvalidInput("space_id", f"there is no space {space_id}")
+    device = Device(slug=slug, name=name, space_id=space_id)
+    session.add(device)
+    session.flush()
+    for point in points:
+        if not is_point_name(point.name):
+            raise InvalidInput("points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -")
+        session.add(
+            Point(
+                device_id=device.id,
+                name=point.name,
+                brick_class=point.brick_class,
+                unit=point.unit,
+                kind=point.kind,
+                states=list(point.states) if point.states else None,
+            )
+        )
+    session.flush()
+    return device
+
+
+def set_password(session: Session, slug: str, password: str) -> None:
+    """Keep the hash of a device's MQTT password, in place of an older one."""
+    device_id = session.scalar(select(Device.id).where(Device.slug == slug))
+    if device_id is None:
+        raise NotFound(f"there is no device {slug!r}")
+    hashed = hash_password(password)
+    values = {"password_hash": hashed.hash, "salt": hashed.salt, "iterations": hashed.iterations}
+    statement = insert(DeviceCredential).values(device_id=device_id, **values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["device_id"], set_={**values, "created_at": func.now()}
+        )
+    )
+
+
+def list_devices(
+    session: Session, *, space_id: int | None = None, after: str | None = None, limit: int = 100
+) -> list[DeviceView]:
+    """Devices by slug, those after `after`, at most `limit`."""
+    last_seen = (
+        select(func.max(Latest.time))
+        .join(Point, Point.id == Latest.point_id)
+        .where(Point.device_id == Device.id)
+        .scalar_subquery()
+    )
+    query = select(Device.slug, Device.name, Device.space_id, Device.created_at, last_seen)
+    if space_id is not None:
+        query = query.where(Device.space_id == space_id)
+    if after is not None:
+        query = query.where(Device.slug > after)
+    return [DeviceView(*row) for row in session.execute(query.order_by(Device.slug).limit(limit))]
+
+
+def list_points(
+    session: Session,
+    *,
+    device: str | None = None,
+    space_id: int | None = None,
+    after: int | None = None,
+    limit: int = 100,
+) -> list[PointView]:
+    """Points by id, those after `after`, at most `limit`."""
+    query = select(
+        Point.id, Device.slug, Point.name, Point.brick_class, Point.unit, Point.kind, Point.states
+    ).join(Device, Device.id == Point.device_id)
+    if device is not None:
+        query = query.where(Device.slug == device)
+    if space_id is not None:
+        query = query.where(Device.space_id == space_id)
+    if after is not None:
+        query = query.where(Point.id > after)
+    return [PointView(*row) for row in session.execute(query.order_by(Point.id).limit(limit))]

@@ -1,0 +1,66 @@
+"""Make and list spaces."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+from zoneinfo import available_timezones
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from insula_tenants.errors import InvalidInput
+from insula_tenants.models import PerTenant
+from insula_tenants.spaces.models import Building, Site, Space, Storey
+
+Row = TypeVar("Row", bound=PerTenant)
+
+
+class SpaceView(NamedTuple):
+    """A space with the names of what it stands in."""
+
+    id: int
+    name: str
+    storey: str
+    building: str
+    site: str
+    time_zone: str
+
+
+def ensure_space(
+    session: Session, *, site: str, building: str, time_zone: str, storey: str, level: int, name: str
+) -> int:
+    """The id of the named space; it and what it stands in are made where missing."""
+    if time_zone not in available_timezones():
+        raise InvalidInput("time_zone", f"{time_zone!r} is not an IANA time zone: use one like Europe/Brussels")
+    site_row = _ensure(session, Site, name=site)
+    building_row = _ensure(session, Building, {"time_zone": time_zone}, site_id=site_row.id, name=building)
+    storey_row = _ensure(session, Storey, {"level": level}, building_id=building_row.id, name=storey)
+    return _ensure(session, Space, storey_id=storey_row.id, name=name).id
+
+
+def list_spaces(session: Session) -> list[SpaceView]:
+    """All spaces, by site, building, level and name."""
+    query = (
+        select(
+            Space.id,
+            Space.name,
+            Storey.name.label("storey"),
+            Building.name.label("building"),
+            Site.name.label("site"),
+            Building.time_zone,
+        )
+        .join(Storey, Storey.id == Space.storey_id)
+        .join(Building, Building.id == Storey.building_id)
+        .join(Site, Site.id == Building.site_id)
+        .order_by(Site.name, Building.name, Storey.level, Space.name, Space.id)
+    )
+    return [SpaceView(*row) for row in session.execute(query)]
+
+
+def _ensure(session: Session, model: type[Row], rest: dict[str, object] | None = None, **key: object) -> Row:
+    found = session.scalar(select(model).filter_by(**key))
+    if found is None:
+        found = model(**key, **(rest or {}))
+        session.add(found)
+        session.flush()
+    return found

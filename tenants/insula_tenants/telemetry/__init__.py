@@ -1,0 +1,1 @@
+"""Readings, latest values and dead letters of a tenant."""

@@ -1,0 +1,182 @@
+"""From a publish on a real broker to rows in the tenant's schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select, text
+
+from insula_ingest.codecs import Reason
+from insula_ingest.settings import IngestSettings
+from insula_tenants.context import TenantContext
+from insula_tenants.devices import Device, Point, create_device
+from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
+from tests.conftest import Deployment
+from tests.ingest.conftest import RunningIngest
+from tests.waiting import eventually
+
+Publish = Callable[[str, bytes], None]
+TOPIC = "tenants/acme/devices/desk-1/telemetry"
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def readings(deployment: Deployment, context: TenantContext) -> list[tuple[str, datetime, float]]:
+    """All readings of a tenant as (point, time, value), sorted."""
+    with deployment.databases.tenant(context) as session:
+        rows = session.execute(
+            select(Point.name, Reading.time, Reading.value)
+            .join(Reading, Reading.point_id == Point.id)
+            .order_by(Point.name, Reading.time)
+        )
+        return [(name, time, value) for name, time, value in rows]
+
+
+def dead_letters(deployment: Deployment, context: TenantContext) -> list[DeadLetter]:
+    """All dead letters of a tenant, oldest first."""
+    with deployment.databases.tenant(context) as session:
+        found = list(session.scalars(select(DeadLetter).order_by(DeadLetter.id)))
+        session.expunge_all()
+        return found
+
+
+def telemetry(value: float, *, second: int = 0, point: str = "temperature") -> bytes:
+    time = int(NOW.timestamp() * 1000) + second * 1000
+    return json.dumps({"ts": time, "values": {point: value}}).encode()
+
+
+def test_a_reading_arrives_in_its_own_tenant_alone(devices: Deployment, ingest: RunningIngest, publish: Publish):
+    publish(TOPIC, telemetry(21.5))
+    assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 21.5)]
+    assert readings(devices, devices.globex) == []
+
+
+def test_a_reading_that_comes_twice_is_stored_once_and_a_corrected_one_replaces_it(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
+    for value in (21.5, 21.5, 22.0):
+        publish(TOPIC, telemetry(value))
+    assert eventually(lambda: [row for row in readings(devices, devices.acme) if row[2] == 22.0]) == [
+        ("temperature", NOW, 22.0)
+    ]
+
+
+def test_latest_is_the_newest_by_time_not_by_arrival(devices: Deployment, ingest: RunningIngest, publish: Publish):
+    publish(TOPIC, telemetry(1.0, second=10))
+    eventually(lambda: len(readings(devices, devices.acme)) == 1)
+    publish(TOPIC, telemetry(2.0, second=5))
+    eventually(lambda: len(readings(devices, devices.acme)) == 2)
+    with devices.databases.tenant(devices.acme) as session:
+        assert session.scalars(select(Latest.value)).all() == [1.0]
+
+
+def test_readings_of_years_apart_are_stored(devices: Deployment, ingest: RunningIngest, publish: Publish):
+    times = [datetime(year, 2, 28, 23, 59, 59, tzinfo=UTC) for year in (2001, 2015, 2024)]
+    publish(TOPIC, json.dumps([{"ts": at.isoformat(), "values": {"x": at.year}} for at in times]).encode())
+    assert eventually(lambda: readings(devices, devices.acme)) == [("x", at, float(at.year)) for at in times]
+
+
+BAD_PAYLOADS = {
+    b"hello": Reason.MALFORMED,
+    b'{"temperature": NaN}': Reason.MALFORMED,
+    b'{"temperature": "warm"}': Reason.BAD_VALUE,
+    b'{"temperature": 1e400}': None,
+    b'{"temperature": ' + b"9" * 500 + b"}": None,
+    b'{"ts": "9999-12-31T23:59:59Z", "values": {"temperature": 1}}': Reason.IMPLAUSIBLE_TIME,
+    b'{"temp\xff\xfe": 1}': Reason.MALFORMED,
+    b'{"' + b"x" * 2_000_000 + b'": 1}': Reason.TOO_LARGE,
+}
+
+
+def test_malformed_payloads_between_good_ones_become_dead_letters(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
+    good = []
+    for second, payload in enumerate(BAD_PAYLOADS):
+        publish(TOPIC, payload)
+        publish(TOPIC, telemetry(float(second), second=second))
+        good.append(float(second))
+    eventually(lambda: len(readings(devices, devices.acme)) == len(good))
+    assert [value for _, _, value in readings(devices, devices.acme)] == good
+    letters = eventually(lambda: dead_letters(devices, devices.acme))
+    assert len(letters) == len(BAD_PAYLOADS)
+    for letter, (payload, reason) in zip(letters, BAD_PAYLOADS.items(), strict=True):
+        assert letter.payload == payload[: 64 * 1024]
+        assert letter.payload_bytes == len(payload)
+        assert reason is None or letter.reason == reason
+        assert letter.detail
+        assert letter.topic == TOPIC
+    assert dead_letters(devices, devices.globex) == []
+
+
+def test_the_good_values_of_a_half_bad_message_are_stored(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
+    publish(TOPIC, json.dumps({"ts": NOW.isoformat(), "values": {"a": 1, "b": None, "c": True}}).encode())
+    assert eventually(lambda: readings(devices, devices.acme)) == [("a", NOW, 1.0), ("c", NOW, 1.0)]
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.BAD_VALUE
+    assert letter.detail.startswith("b: None")
+
+
+def test_the_same_bad_message_again_only_counts_up(devices: Deployment, ingest: RunningIngest, publish: Publish):
+    for _ in range(3):
+        publish(TOPIC, b"garbage")
+    eventually(lambda: [letter.times for letter in dead_letters(devices, devices.acme)] == [3])
+
+
+def test_an_unknown_device_is_a_dead_letter_until_it_is_registered(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
+    topic = TOPIC.replace("desk-1", "desk-2")
+    publish(topic, telemetry(1.0))
+    (letter,) = eventually(lambda: dead_letters(devices, devices.acme))
+    assert letter.reason == Reason.UNKNOWN_DEVICE
+    with devices.databases.tenant(devices.acme) as session:
+        create_device(session, "desk-2", name="Desk 2")
+    publish(topic, telemetry(2.0))
+    assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 2.0)]
+
+
+def test_a_device_may_name_only_so_many_points(
+    ingest_settings: IngestSettings, devices: Deployment, publish: Publish
+):
+    running = RunningIngest(ingest_settings.model_copy(update={"ingest_max_points_per_device": 3})).start()
+    values = {f"p{number}": number for number in range(5)}
+    publish(TOPIC, json.dumps({"ts": NOW.isoformat(), "values": values}).encode())
+    assert [row[0] for row in eventually(lambda: readings(devices, devices.acme))] == ["p0", "p1", "p2"]
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.TOO_MANY_POINTS
+    assert "p3" in letter.detail
+    assert "p4" in letter.detail
+    running.stop()
+
+
+def test_messages_sent_while_ingest_is_away_are_kept_by_the_broker(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    RunningIngest(ingest_settings).start().stop()
+    for second in range(2500):
+        publish(TOPIC, telemetry(float(second), second=second))
+    running = RunningIngest(ingest_settings).start()
+    eventually(lambda: len(readings(devices, devices.acme)) == 2500)
+    running.stop()
+
+
+def test_a_tenant_whose_schema_is_of_another_release_is_held_and_the_others_go_on(
+    devices: Deployment, ingest: RunningIngest, publish: Publish, caplog: pytest.LogCaptureFixture
+):
+    with devices.databases.core() as core:
+        core.execute(text("UPDATE tenants SET schema_version = 'future' WHERE slug = 'globex'"))
+    publish(TOPIC.replace("acme", "globex"), telemetry(1.0))
+    publish(TOPIC, telemetry(2.0))
+    assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 2.0)]
+    assert [record.message for record in caplog.records if "globex" in record.message] == [
+        "tenant globex is held back: tenant 'globex' is at schema version future, this release needs 0001: "
+        "run `insula migrate`; the broker keeps its messages"
+    ]
+    with devices.databases.tenant(devices.globex) as session:
+        assert session.scalar(select(Device.slug)) == "desk-1"
+    assert readings(devices, devices.globex) == []
