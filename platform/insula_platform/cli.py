@@ -1,0 +1,170 @@
+"""`insula`: the platform's command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from insula_tenants.errors import InsulaError
+
+app = typer.Typer(
+    name="insula",
+    help="A multitenant platform for smart buildings.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+serve = typer.Typer(help="Run one of the services in the foreground.", no_args_is_help=True)
+tenant = typer.Typer(help="Tenants of this deployment.", no_args_is_help=True)
+app.add_typer(serve, name="serve")
+app.add_typer(tenant, name="tenant")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """Run the command line; errors of ours end it with one line and exit code 1."""
+    for command in entry_points(group="insula.commands"):
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name)
+        else:
+            app.command(command.name)(loaded)
+    try:
+        app()
+    except InsulaError as error:
+        Console(stderr=True).print(f"[red]insula:[/] {error.detail}", highlight=False)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    state_dir: Annotated[
+        Path, typer.Option(help="Where data, secrets and logs stay from one run to the next.")
+    ] = Path("var/demo"),
+) -> None:
+    """Run the whole platform on this machine: two tenants, their buildings, their sensors."""
+    from insula_platform.demo.run import Demo
+
+    Demo(state_dir, Console()).run()
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database and every tenant to this release's schema. Safe to repeat."""
+    from insula_tenants.migrate import migrate as run
+    from insula_tenants.settings import TenantsSettings
+
+    settings = TenantsSettings()
+    report = run(settings.require_database_admin_url(), settings.require_database_url())
+    if as_json:
+        print(json.dumps({"core": report.core_version, "migrated": report.migrated, "failed": report.failed}))  # noqa: T201
+    else:
+        console = Console()
+        console.print(f"core at {report.core_version} on {report.engine} {report.engine_version}")
+        console.print(f"{len(report.migrated)} tenants at this release, {len(report.failed)} failed")
+        for slug, reason in report.failed.items():
+            console.print(f"[red]{slug}[/]: {reason}")
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation stands on, and what is wrong with it."""
+    from insula_platform.doctor import examine
+
+    console = Console()
+    well = True
+    for finding in examine():
+        well = well and finding.well
+        console.print(f"{'[green]✓[/]' if finding.well else '[red]✗[/]'} {finding.what}: {finding.says}")
+    if not well:
+        raise typer.Exit(1)
+
+
+@app.command(name="version")
+def show_version() -> None:
+    """Print the version."""
+    Console().print(version("insula"))
+
+
+@serve.command(name="api")
+def serve_api() -> None:
+    """The API, the OAuth provider and the sign-in pages."""
+    from insula_platform.serve import run
+
+    run()
+
+
+@serve.command(name="worker")
+def serve_worker() -> None:
+    """The scheduler and its jobs."""
+    from insula_platform.logs import configure
+    from insula_platform.settings import PlatformSettings
+    from insula_platform.worker.app import run
+
+    configure()
+    run(PlatformSettings())
+
+
+@serve.command(name="ingest")
+def serve_ingest() -> None:
+    """The ingest service."""
+    _become("insula_ingest")
+
+
+@serve.command(name="ui")
+def serve_ui(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501) -> None:
+    """The analytics UI."""
+    _become("insula_analytics_ui", "--port", str(port))
+
+
+@tenant.command(name="create")
+def tenant_create(
+    slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
+    name: Annotated[str, typer.Option(help="The name that people know it by.")],
+) -> None:
+    """Create a tenant: schema, role and registry entry, in one transaction."""
+    from insula_tenants.migrate import admin_engine
+    from insula_tenants.registry import create_tenant
+    from insula_tenants.settings import TenantsSettings
+
+    admin = admin_engine(TenantsSettings().require_database_admin_url())
+    tenant_id = create_tenant(admin, slug, name)
+    Console().print(f"tenant {slug} is ready ({tenant_id})")
+
+
+@tenant.command(name="list")
+def tenant_list(as_json: AsJson = False) -> None:
+    """List the tenants."""
+    from insula_tenants.database import MAIN, Databases
+    from insula_tenants.registry import list_tenants
+    from insula_tenants.settings import TenantsSettings
+
+    databases = Databases({MAIN: TenantsSettings().require_database_url()})
+    with databases.core() as core:
+        rows = [
+            {"slug": each.slug, "name": each.name, "schema_version": each.schema_version}
+            for each in list_tenants(core)
+        ]
+    databases.close()
+    if as_json:
+        print(json.dumps(rows))  # noqa: T201 - the command's output
+        return
+    table = Table("Slug", "Name", "Schema")
+    for row in rows:
+        table.add_row(row["slug"], row["name"], row["schema_version"] or "being made")
+    Console().print(table)
+
+
+def _become(module: str, *arguments: str) -> None:
+    """Turn this process into another package's: no package is imported just to start it."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own module

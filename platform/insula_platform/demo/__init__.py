@@ -1,0 +1,1 @@
+"""`insula demo`: the whole platform as processes on one machine, with two tenants and their sensors."""

@@ -1,0 +1,102 @@
+"""Put the demo's tenants, people, devices and clients in place. Doing it again changes nothing."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, select
+
+from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
+from insula_platform.demo.secrets import DemoSecrets
+from insula_platform.oauth.clients import create_service_client
+from insula_platform.people.models import Account
+from insula_platform.people.service import add_member, create_account
+from insula_tenants.broker.access import BrokerAccess
+from insula_tenants.context import TenantContext
+from insula_tenants.database import Databases
+from insula_tenants.devices import Device
+from insula_tenants.devices.onboarding import NewDevice, onboard
+from insula_tenants.errors import NotFound
+from insula_tenants.registry import create_tenant, resolve_tenant
+from insula_tenants.spaces import ensure_space
+
+
+def seed(admin: Engine, databases: Databases, broker: BrokerAccess, secrets: DemoSecrets) -> None:
+    """Everything the demo shows, for both tenants."""
+    for tenant in TENANTS:
+        context = _ensure_tenant(admin, databases, tenant)
+        _ensure_people(databases, tenant, context, secrets)
+        _ensure_devices(databases, broker, tenant, context, secrets)
+        _ensure_client(databases, context, secrets)
+
+
+def device_slug(room: Room, sensor: Sensor) -> str:
+    """The id of a room's sensor."""
+    return f"{room.slug}-{sensor.kind}"
+
+
+def device_secret(tenant: str, device: str) -> str:
+    """The name under which a device's password is kept."""
+    return f"device {tenant}/{device}"
+
+
+def _ensure_tenant(admin: Engine, databases: Databases, tenant: DemoTenant) -> TenantContext:
+    try:
+        with databases.core() as core:
+            return resolve_tenant(core, tenant.slug)
+    except NotFound:
+        create_tenant(admin, tenant.slug, tenant.name)
+    with databases.core() as core:
+        return resolve_tenant(core, tenant.slug)
+
+
+def _ensure_people(
+    databases: Databases, tenant: DemoTenant, context: TenantContext, secrets: DemoSecrets
+) -> None:
+    for email, name, role in tenant.people:
+        with databases.core() as core:
+            account = core.scalar(select(Account).where(Account.email == email))
+            if account is None:
+                account = create_account(core, email, name, secrets.get(f"person {email}", 9))
+            add_member(core, account, context, role)
+
+
+def _ensure_devices(
+    databases: Databases,
+    broker: BrokerAccess,
+    tenant: DemoTenant,
+    context: TenantContext,
+    secrets: DemoSecrets,
+) -> None:
+    with databases.tenant(context) as session:
+        there = set(session.scalars(select(Device.slug)))
+        spaces = {
+            room.slug: ensure_space(
+                session,
+                site=tenant.site,
+                building=tenant.building,
+                time_zone=tenant.time_zone,
+                storey=room.storey,
+                level=room.level,
+                name=room.name,
+            )
+            for room in tenant.rooms
+        }
+    wanted = [
+        NewDevice(device_slug(room, sensor), f"{sensor.name}, {room.name}", spaces[room.slug], (sensor.point,))
+        for room in tenant.rooms
+        for sensor in SENSORS
+    ]
+    if tenant is TENANTS[0]:
+        wanted.append(NewDevice(TRY_OUT, "My first device"))
+    missing = [device for device in wanted if device.slug not in there]
+    if missing:
+        for slug, password in onboard(databases, broker, context, missing).items():
+            secrets.put(device_secret(tenant.slug, slug), password)
+
+
+def _ensure_client(databases: Databases, context: TenantContext, secrets: DemoSecrets) -> None:
+    name = f"client {context.slug}"
+    if secrets.find(name) is None:
+        with databases.core() as core:
+            client_id, secret = create_service_client(core, context, "Demo program", "devices:read readings:read")
+        secrets.put(f"{name} id", client_id)
+        secrets.put(name, secret)

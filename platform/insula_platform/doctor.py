@@ -1,0 +1,57 @@
+"""What this installation stands on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from insula_tenants.database import MAIN, Databases
+from insula_tenants.migrate import head
+from insula_tenants.registry import list_tenants
+from insula_tenants.settings import TenantsSettings
+from insula_tenants.storage import detect_engine
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    says: str
+    well: bool
+
+
+def examine() -> Iterator[Finding]:
+    """Look at the database, its storage engine, the schemas and the broker."""
+    settings = TenantsSettings()
+    databases = Databases({MAIN: settings.require_database_url()}, pool_size=1)
+    try:
+        with databases.core() as core:
+            yield from _examine_database(core)
+    except OperationalError as error:
+        yield Finding("database", str(error.orig).splitlines()[0], False)
+    finally:
+        databases.close()
+    try:
+        socket.create_connection((settings.mqtt_host, settings.mqtt_port), timeout=3).close()
+        yield Finding("broker", f"{settings.mqtt_host}:{settings.mqtt_port} accepts connections", True)
+    except OSError as error:
+        yield Finding("broker", f"{settings.mqtt_host}:{settings.mqtt_port}: {error.strerror}", False)
+
+
+def _examine_database(core: Session) -> Iterator[Finding]:
+    storage = detect_engine(core.connection())
+    yield Finding("storage engine", f"{storage.name} {storage.version(core.connection())}", True)
+    if storage.name != "timescaledb":
+        yield Finding("compression", "this engine has none: readings take their full size on disk", True)
+    revision = core.scalar(text("SELECT version_num FROM schema_version"))
+    newest = head("core")
+    yield Finding("core schema", f"at {revision}, this release needs {newest}", revision == newest)
+    tenants = list_tenants(core)
+    behind = [tenant.slug for tenant in tenants if tenant.schema_version != head("tenant")]
+    says = f"{len(tenants)} tenants" + (f"; run `insula migrate` for {', '.join(behind)}" if behind else "")
+    yield Finding("tenant schemas", says, not behind)

@@ -1,0 +1,23 @@
+"""`GET …/spaces`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+
+from insula_platform.access import Access, Requires
+from insula_platform.paging import Page
+from insula_platform.problems import PROBLEM_RESPONSES
+from insula_platform.state import CurrentPlatform
+from insula_platform.spaces.schemas import Space
+from insula_tenants.spaces import list_spaces
+
+router = APIRouter(prefix="/api/v1/tenants/{tenant}", tags=["Spaces"], responses=PROBLEM_RESPONSES)
+
+
+@router.get("/spaces")
+def get_spaces(access: Annotated[Access, Requires("devices:read")], platform: CurrentPlatform) -> Page[Space]:
+    """All spaces of the tenant, by site, building, storey and name."""
+    with platform.databases.tenant(access.context) as session:
+        return Page(items=[Space.model_validate(space) for space in list_spaces(session)])

@@ -1,0 +1,87 @@
+"""Procrastinate's application and the tasks of the platform. Jobs live in PostgreSQL, schema `insula`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from procrastinate import App, JobContext, PsycopgConnector
+from sqlalchemy import text
+
+from insula_platform.settings import PlatformSettings
+from insula_tenants.database import MAIN, Databases
+from insula_tenants.errors import TenantUnavailable
+from insula_tenants.names import CORE_SCHEMA
+from insula_tenants.registry import list_tenants, resolve_tenant
+
+log = logging.getLogger(__name__)
+
+_PURGES = (
+    "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
+    "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
+    "DELETE FROM signin_sessions WHERE expires_at < now()",
+)
+
+
+def make_app(settings: PlatformSettings, databases: Databases) -> App:
+    """The application with its tasks; `databases` is what they work on."""
+    app = App(
+        connector=PsycopgConnector(
+            conninfo=settings.require_database_url(),
+            kwargs={
+                # The queue belongs to the core: its connections are the core's role from their first statement.
+                "options": f"-c role={CORE_SCHEMA} -c search_path={CORE_SCHEMA}",
+                "application_name": "insula-worker",
+            },
+        )
+    )
+
+    @app.periodic(cron="7 * * * *")
+    @app.task(queueing_lock="purge-expired", name="purge-expired")
+    async def purge_expired(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
+        """Forget codes, tokens and sign-ins that expired."""
+        await asyncio.to_thread(_purge_expired, databases)
+
+    @app.periodic(cron="23 3 * * *")
+    @app.task(queueing_lock="prepare-storage", name="prepare-storage", pass_context=True)
+    async def prepare_storage(_context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+        """Make room for the coming weeks before the first reading of a month asks for it."""
+        await asyncio.to_thread(prepare_all, databases)
+
+    return app
+
+
+def _purge_expired(databases: Databases) -> None:
+    with databases.core() as core:
+        for statement in _PURGES:
+            core.execute(text(statement))
+
+
+def prepare_all(databases: Databases) -> None:
+    """Make room in every tenant's storage for the next 35 days."""
+    with databases.core() as core:
+        slugs = [tenant.slug for tenant in list_tenants(core)]
+    for slug in slugs:
+        with databases.core() as core:
+            try:
+                context = resolve_tenant(core, slug)
+            except TenantUnavailable as error:
+                log.warning("%s", error.detail)
+                continue
+        with databases.tenant(context) as session:
+            session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+
+
+def run(settings: PlatformSettings) -> None:
+    """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
+    databases = Databases({MAIN: settings.require_database_url()}, pool_size=2, application_name="insula-worker")
+    app = make_app(settings, databases)
+
+    async def work() -> None:
+        async with app.open_async():
+            await app.run_worker_async(concurrency=4, install_signal_handlers=True, delete_jobs="successful")
+
+    try:
+        asyncio.run(work())
+    finally:
+        databases.close()
