@@ -38,7 +38,7 @@ CREATE TABLE oauth_clients (
     client_id text PRIMARY KEY,
     tenant_id uuid REFERENCES tenants ON DELETE CASCADE,
     name text NOT NULL,
-    secret_hash text,
+    secret_hash text NOT NULL,
     redirect_uris text[] NOT NULL DEFAULT '{}',
     post_logout_redirect_uris text[] NOT NULL DEFAULT '{}',
     grant_types text[] NOT NULL,
@@ -47,37 +47,39 @@ CREATE TABLE oauth_clients (
 );
 COMMENT ON COLUMN oauth_clients.tenant_id IS 'the tenant a service client acts for; null for the platform''s own';
 
-CREATE TABLE oauth_codes (
-    code_hash text PRIMARY KEY,
+CREATE TABLE oauth_grants (
+    id uuid PRIMARY KEY,
     client_id text NOT NULL REFERENCES oauth_clients ON DELETE CASCADE,
     account_id uuid NOT NULL REFERENCES accounts ON DELETE CASCADE,
     tenant_id uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
-    redirect_uri text NOT NULL,
     scope text NOT NULL,
+    auth_time timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    revoked_at timestamptz
+);
+CREATE INDEX oauth_grants_account ON oauth_grants (account_id, tenant_id);
+COMMENT ON TABLE oauth_grants IS 'a person let a client act for them: one code and the refresh tokens it led to';
+
+CREATE TABLE oauth_codes (
+    code_hash text PRIMARY KEY,
+    grant_id uuid NOT NULL REFERENCES oauth_grants ON DELETE CASCADE,
+    redirect_uri text NOT NULL,
     nonce text,
     code_challenge text NOT NULL,
     code_challenge_method text NOT NULL,
-    auth_time timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
-    family uuid NOT NULL,
     redeemed_at timestamptz
 );
-COMMENT ON COLUMN oauth_codes.family IS 'the refresh tokens that descend from this code';
+CREATE INDEX oauth_codes_grant ON oauth_codes (grant_id);
 
 CREATE TABLE oauth_refresh_tokens (
     token_hash text PRIMARY KEY,
-    family uuid NOT NULL,
-    client_id text NOT NULL REFERENCES oauth_clients ON DELETE CASCADE,
-    account_id uuid NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    tenant_id uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
-    scope text NOT NULL,
-    auth_time timestamptz NOT NULL,
+    grant_id uuid NOT NULL REFERENCES oauth_grants ON DELETE CASCADE,
     issued_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
-    used_at timestamptz,
-    revoked_at timestamptz
+    used_at timestamptz
 );
-CREATE INDEX oauth_refresh_tokens_family ON oauth_refresh_tokens (family);
+CREATE INDEX oauth_refresh_tokens_grant ON oauth_refresh_tokens (grant_id);
 
 CREATE TABLE signing_keys (
     kid text PRIMARY KEY,

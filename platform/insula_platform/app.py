@@ -1,0 +1,122 @@
+"""The platform's application: every router, every middleware, and what a running process holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from insula_platform import problems
+from insula_platform.logs import RequestLog, keep_secrets_out
+from insula_platform.oauth.keys import SigningKeys
+from insula_platform.settings import PlatformSettings
+from insula_platform.state import CurrentPlatform, Platform
+from insula_platform.tenant_cache import TenantCache
+from insula_tenants.database import MAIN, AsyncDatabases, Databases
+from insula_tenants.errors import InsulaError
+
+DESCRIPTION = """\
+The API of a multitenant platform for smart buildings.
+
+Every path names its tenant, and an access token is good for one tenant. Errors are RFC 9457 problem details.
+Times are RFC 3339, intervals half-open.
+"""
+
+READY_TIMEOUT = 2.0
+"""Seconds the database has to answer before the platform calls itself not ready."""
+
+
+class NotReady(InsulaError):  # noqa: N818 - named like its siblings in insula_tenants.errors
+    """The platform cannot serve at the moment."""
+
+    status = 503
+    type = "not-ready"
+
+
+class Health(BaseModel):
+    """The state of the process."""
+
+    status: str
+
+
+def create_app(settings: PlatformSettings) -> FastAPI:
+    """The application. It opens its databases when it starts serving; `app.state.platform` holds them."""
+    keep_secrets_out()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        urls = {MAIN: settings.require_database_url()}
+        databases = Databases(urls, pool_size=settings.database_pool_size, application_name="insula-platform")
+        async_databases = AsyncDatabases(
+            urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
+        )
+        await async_databases.open()
+        app.state.platform = Platform(
+            settings=settings,
+            databases=databases,
+            async_databases=async_databases,
+            signing_keys=SigningKeys(databases, settings.secret_key),
+            tenants=TenantCache(databases),
+        )
+        try:
+            yield
+        finally:
+            await async_databases.close()
+            databases.close()
+
+    app = FastAPI(
+        title="Insula",
+        description=DESCRIPTION,
+        version=version("insula"),
+        lifespan=lifespan,
+        # FastAPI's own pages load scripts from a content delivery network.
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    include_routers(app)
+    app.add_middleware(RequestLog)
+    describe(app)
+    return app
+
+
+def include_routers(app: FastAPI) -> None:
+    """Every route of the platform, in one place."""
+    app.add_api_route("/healthz", healthz, tags=["operation"])
+    app.add_api_route("/readyz", readyz, tags=["operation"], responses=problems.problem_responses(503))
+
+
+def describe(app: FastAPI) -> None:
+    """Make `/openapi.json` show problem details where FastAPI would show its own error format."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            problems.add_schema(app.openapi_schema)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign] # the way FastAPI documents
+
+
+async def healthz() -> Health:
+    """Whether the process lives."""
+    return Health(status="alive")
+
+
+async def readyz(platform: CurrentPlatform) -> Health:
+    """Whether the process can serve: its database answers."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT), platform.async_databases.core() as connection:
+            await connection.execute("SELECT 1")
+    except (TimeoutError, psycopg.Error):
+        raise NotReady("the database does not answer") from None
+    return Health(status="ready")

@@ -1,0 +1,46 @@
+"""The scopes there are, and which of them each role may have: the one place that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+IDENTITY_SCOPES = {
+    "openid": "Sign in",
+    "profile": "Name",
+    "email": "E-mail address",
+}
+"""What a client may learn about the person; given to every role."""
+
+API_SCOPES = {
+    "devices:read": "See sites, spaces, devices and points",
+    "devices:write": "Change sites, spaces, devices and points; send commands",
+    "readings:read": "Read measured values",
+    "readings:write": "Write measured values",
+    "members:read": "See who belongs to the tenant",
+}
+"""What a token lets its bearer do in its tenant."""
+
+SCOPES = IDENTITY_SCOPES | API_SCOPES
+
+ROLE_SCOPES: dict[str, frozenset[str]] = {
+    "viewer": frozenset({"devices:read", "readings:read"}),
+    "engineer": frozenset({"devices:read", "devices:write", "readings:read", "readings:write"}),
+    "admin": frozenset(API_SCOPES),
+    "owner": frozenset(API_SCOPES),
+}
+
+
+def split(scope: str | None) -> list[str]:
+    """The scopes of a space-separated list, each once, in their order."""
+    return list(dict.fromkeys((scope or "").split()))
+
+
+def join(scopes: Iterable[str]) -> str:
+    """Scopes as the space-separated list that OAuth writes."""
+    return " ".join(scopes)
+
+
+def cut_to_role(scope: str, role: str) -> str:
+    """What of `scope` a person with this role may have."""
+    allowed = ROLE_SCOPES[role] | IDENTITY_SCOPES.keys()
+    return join(name for name in split(scope) if name in allowed)

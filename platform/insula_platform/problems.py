@@ -1,0 +1,160 @@
+"""Every error of the API as RFC 9457 problem details (`application/problem+json`).
+
+`type` is a stable reference, `/problems/<name>`, that a program may compare; `detail` is for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from insula_tenants.errors import InsulaError, InvalidInput
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One value that cannot be used."""
+
+    field: str = Field(
+        description="Where the value was given, dotted.", examples=["query.limit", "body.name", "slug"]
+    )
+    detail: str = Field(
+        description="What is wrong with it, or what would be right.", examples=["use 1 to 1000"]
+    )
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    type: str = Field(
+        description="Stable reference of the kind of problem.", examples=["/problems/not-found"]
+    )
+    title: str = Field(
+        description="The kind of problem in a sentence.", examples=["There is no such thing here."]
+    )
+    status: int = Field(description="The HTTP status.", examples=[404])
+    detail: str = Field(description="What happened this time.", examples=["there is no tenant 'acme'"])
+    instance: str = Field(description="Path of the request.", examples=["/api/v1/tenants/acme/devices"])
+    errors: list[FieldProblem] | None = Field(default=None, description="The values that cannot be used.")
+    request_id: str | None = Field(default=None, description="Quote it when you report an internal error.")
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for these statuses: `@router.get(…, responses=problem_responses(404, 409))`."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)
+    }
+
+
+PROBLEM_RESPONSES = problem_responses(401, 403, 404, 422, 503)
+"""What any protected route may answer besides its own result."""
+
+
+def problem_response(
+    status: int,
+    type: str,  # noqa: A002 - the member's name
+    title: str,
+    detail: str,
+    *,
+    instance: str,
+    errors: list[FieldProblem] | None = None,
+    request_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A response whose body is a `Problem`; absent members are left out."""
+    problem = Problem(
+        type=f"/problems/{type}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=instance,
+        errors=errors,
+        request_id=request_id,
+    )
+    return JSONResponse(
+        problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with problem details. Unexpected ones are `logs.RequestLog`'s."""
+    app.add_exception_handler(InsulaError, _insula_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+
+def add_schema(document: dict[str, Any]) -> None:
+    """Put the schemas that `PROBLEM_RESPONSES` refers to into an OpenAPI document.
+
+    FastAPI would add a second, generic error schema and give these responses the wrong media type.
+    """
+    template = "#/components/schemas/{model}"
+    schema = Problem.model_json_schema(ref_template=template)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(schema.pop("$defs"))
+    schemas["Problem"] = schema
+    for path in document["paths"].values():
+        for operation in path.values():
+            unprocessable = operation.get("responses", {}).get("422", {})
+            if "application/json" in unprocessable.get("content", {}):
+                operation["responses"]["422"] = problem_responses(422)[422]
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+
+
+def _insula_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, InsulaError)  # noqa: S101 - registered for this class alone
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise error  # our own fault: logged with its traceback, and the body tells the request id alone
+    errors = (
+        [FieldProblem(field=error.field, detail=error.detail)] if isinstance(error, InvalidInput) else None
+    )
+    return problem_response(
+        error.status,
+        error.type,
+        error.title,
+        error.detail,
+        instance=request.url.path,
+        errors=errors,
+        headers=getattr(error, "headers", None),
+    )
+
+
+def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    status = HTTPStatus(error.status_code)
+    return problem_response(
+        status,
+        status.phrase.lower().replace(" ", "-"),
+        f"{status.phrase}.",
+        str(error.detail),
+        instance=request.url.path,
+        headers=error.headers,
+    )
+
+
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    # The rejected value itself stays out of the answer: it may be a secret.
+    errors = [
+        FieldProblem(field=".".join(str(part) for part in item["loc"]), detail=item["msg"])
+        for item in error.errors()
+    ]
+    named = "; ".join(f"{item.field}: {item.detail}" for item in errors)
+    return problem_response(
+        InvalidInput.status,
+        InvalidInput.type,
+        str(InvalidInput.__doc__),
+        named,
+        instance=request.url.path,
+        errors=errors,
+    )

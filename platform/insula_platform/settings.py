@@ -1,0 +1,69 @@
+"""Settings of the platform: where it is reached, what it signs with, how long its tokens live."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from insula_tenants.settings import TenantsSettings
+
+
+class PlatformSettings(TenantsSettings):
+    """What the API, the sign-in pages and the OAuth provider need to know."""
+
+    public_url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="The URL people and programs reach the platform at, without a path: the OAuth issuer. "
+        "Plain http is accepted on a loopback address alone.",
+    )
+    secret_key: SecretStr = Field(
+        min_length=32,
+        description="At least 32 random characters. Seals the signing keys at rest: back it up apart.",
+    )
+    ui_url: str = Field(
+        default="http://127.0.0.1:8501", description="The URL of the analytics UI, without a path."
+    )
+    ui_client_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="The OAuth client secret of the analytics UI."
+    )
+    access_token_lifetime: int = Field(
+        default=600, ge=60, le=3600, description="Seconds an access token is valid; it cannot be called back."
+    )
+    refresh_token_lifetime: int = Field(
+        default=30 * 86400, ge=600, description="Seconds a refresh token may lie unused."
+    )
+    signin_lifetime: int = Field(default=12 * 3600, ge=300, description="Seconds a person stays signed in.")
+
+    @field_validator("public_url", "ui_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        """The URL's origin: tokens and redirects stand on it, so it must be exact and safe."""
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+            raise ValueError("give a URL like https://insula.example.com")
+        if parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ValueError("give the URL without path, query and fragment: a host of its own")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("use https: plain http is accepted on a loopback address alone")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach the platform by https."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def api_audience(self) -> str:
+        """The `aud` of access tokens: the API, not the provider."""
+        return f"{self.public_url}/api"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,34 @@
+"""What a running platform holds: one frozen object, made by the application's lifespan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from insula_platform.oauth.keys import SigningKeys
+from insula_platform.settings import PlatformSettings
+from insula_platform.tenant_cache import TenantCache
+from insula_tenants.database import AsyncDatabases, Databases
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Settings, databases and keys of this process."""
+
+    settings: PlatformSettings
+    databases: Databases
+    async_databases: AsyncDatabases
+    signing_keys: SigningKeys
+    tenants: TenantCache
+
+
+def _current(request: Request) -> Platform:
+    platform = request.app.state.platform
+    assert isinstance(platform, Platform)  # noqa: S101 - set by the lifespan
+    return platform
+
+
+CurrentPlatform = Annotated[Platform, Depends(_current)]
+"""`platform: CurrentPlatform` in a route gives it the platform."""
