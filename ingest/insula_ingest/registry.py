@@ -68,7 +68,9 @@ class DeviceRegistry:
         A point not seen before is made, up to the device's limit; one over it stays missing.
         """
         known = self._tenants[context.slug].devices
-        missing = [slug for slug in wanted if (entry := known.get(slug)) is None or self._stale(entry.read_at)]
+        missing = [
+            slug for slug in wanted if (entry := known.get(slug)) is None or self._stale(entry.read_at)
+        ]
         if missing:
             with self._databases.tenant(context) as session:
                 found = self._read_devices(session, missing)

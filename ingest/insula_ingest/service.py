@@ -145,22 +145,23 @@ class IngestService:
 
     def _process(self, messages: list[Message]) -> None:
         """Store one batch, however long the database is away; then acknowledge it."""
-        delay, since = _RETRY_FROM, 0.0
+        delay, away_since = _RETRY_FROM, 0.0
         while True:
             try:
                 batch = self._store.store(messages)
-                break
             except DatabaseAway as error:
-                if not since:
-                    since = time.monotonic()
+                if not away_since:
+                    away_since = time.monotonic()
                     log.warning("the database is away: %s; the broker keeps what comes", error)
                 if self._stopping.wait(delay):
                     return
                 delay = min(delay * 2, _RETRY_TO)
-        if since:
-            log.info("the database is back after %.1f s", time.monotonic() - since)
-        self._report(batch)
-        self._source.acknowledge(message for message in messages if message.tenant not in batch.held)
+                continue
+            if away_since:
+                log.info("the database is back after %.1f s", time.monotonic() - away_since)
+            self._report(batch)
+            self._source.acknowledge(message for message in messages if message.tenant not in batch.held)
+            return
 
     def _report(self, batch: Batch) -> None:
         if batch.homeless:

@@ -16,8 +16,8 @@ class IngestSettings(TenantsSettings):
     mqtt_password: SecretStr | None = Field(default=None, description="Its password.")
     mqtt_version: Literal["5", "3.1.1"] = Field(
         default="5",
-        description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5: no shared subscription, "
-        "so one ingest process only.",
+        description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5: no shared "
+        "subscription, so one ingest process only.",
     )
     ingest_client_id: str = Field(
         default="insula-ingest-0",
@@ -27,8 +27,12 @@ class IngestSettings(TenantsSettings):
     ingest_receive_maximum: int = Field(
         default=4000, ge=1, le=65535, description="Messages in flight: the one bound on memory."
     )
-    ingest_batch_messages: int = Field(default=2000, ge=1, description="A batch closes at this many messages,")
-    ingest_batch_seconds: float = Field(default=0.2, gt=0, description="or this many seconds after its first.")
+    ingest_batch_messages: int = Field(
+        default=2000, ge=1, description="A batch closes at this many messages,"
+    )
+    ingest_batch_seconds: float = Field(
+        default=0.2, gt=0, description="or this many seconds after its first."
+    )
     ingest_max_payload_bytes: int = Field(
         default=1_048_576, ge=1024, description="A larger payload is a dead letter, its beginning kept."
     )

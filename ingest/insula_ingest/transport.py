@@ -44,13 +44,14 @@ class MqttSource:
 
     def start(self) -> None:
         """Connect in the background; keep trying until the broker is there."""
-        options: dict[str, object] = {}
+        host, port = self._settings.mqtt_host, self._settings.mqtt_port
         if self._five:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has no types here
             properties.SessionExpiryInterval = _NEVER_EXPIRES
             properties.ReceiveMaximum = self._settings.ingest_receive_maximum
-            options = {"clean_start": False, "properties": properties}
-        self._client.connect_async(self._settings.mqtt_host, self._settings.mqtt_port, keepalive=30, **options)  # type: ignore[arg-type] # paho types its options one by one
+            self._client.connect_async(host, port, keepalive=30, clean_start=False, properties=properties)
+        else:
+            self._client.connect_async(host, port, keepalive=30)
         self._client.loop_start()
 
     def wait_subscribed(self, timeout: float) -> bool:
@@ -153,5 +154,5 @@ class MqttSource:
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self._queue.put(
-            Message(message.topic, message.payload, time.time_ns() // 1000, message.mid, self._session)
+            Message(message.topic, bytes(message.payload), time.time_ns() // 1000, message.mid, self._session)
         )

@@ -25,7 +25,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.errors import InsulaError, NotAllowed, NotFound
 
 
-class NotAuthenticated(InsulaError):  # noqa: N818 - named like its siblings in insula_tenants.errors
+class NotAuthenticated(InsulaError):
     """A valid access token is needed."""
 
     status = 401
@@ -123,7 +123,7 @@ async def _access(
     return Access(context, says.subject, says.client_id, says.scopes)
 
 
-def Requires(*scopes: str) -> Any:  # noqa: N802, ANN401 - reads like FastAPI's Depends, and is as untyped
+def Requires(*scopes: str) -> Any:  # noqa: N802 - reads like FastAPI's Depends, and is as untyped
     """A dependency that gives `Access` to bearers of a token with all these scopes.
 
     The route's path must have a `{tenant}`. Answers 401 without a valid token, 404 for another tenant than

@@ -14,9 +14,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from insula_platform import problems
+from insula_platform.devices.routes import router as devices
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.oauth.keys import SigningKeys
+from insula_platform.readings.routes import router as readings
 from insula_platform.settings import PlatformSettings
+from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
 from insula_platform.tenant_cache import TenantCache
 from insula_tenants.database import MAIN, AsyncDatabases, Databases
@@ -33,7 +36,7 @@ READY_TIMEOUT = 2.0
 """Seconds the database has to answer before the platform calls itself not ready."""
 
 
-class NotReady(InsulaError):  # noqa: N818 - named like its siblings in insula_tenants.errors
+class NotReady(InsulaError):
     """The platform cannot serve at the moment."""
 
     status = 503
@@ -91,6 +94,9 @@ def include_routers(app: FastAPI) -> None:
     """Every route of the platform, in one place."""
     app.add_api_route("/healthz", healthz, tags=["operation"])
     app.add_api_route("/readyz", readyz, tags=["operation"], responses=problems.problem_responses(503))
+    app.include_router(spaces)
+    app.include_router(devices)
+    app.include_router(readings)
 
 
 def describe(app: FastAPI) -> None:

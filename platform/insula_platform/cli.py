@@ -107,11 +107,11 @@ def serve_api() -> None:
 @serve.command(name="worker")
 def serve_worker() -> None:
     """The scheduler and its jobs."""
-    from insula_platform.logs import configure
+    from insula_platform.logs import configure_logging
     from insula_platform.settings import PlatformSettings
     from insula_platform.worker.app import run
 
-    configure()
+    configure_logging()
     run(PlatformSettings())
 
 

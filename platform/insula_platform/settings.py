@@ -18,6 +18,8 @@ class PlatformSettings(TenantsSettings):
         description="The URL people and programs reach the platform at, without a path: the OAuth issuer. "
         "Plain http is accepted on a loopback address alone.",
     )
+    api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(default=8000, ge=1, le=65535, description="Port the API listens on.")
     secret_key: SecretStr = Field(
         min_length=32,
         description="At least 32 random characters. Seals the signing keys at rest: back it up apart.",

@@ -28,7 +28,7 @@ SET_ROLE = "SELECT set_config('role', %s, true)"
 """`SET LOCAL ROLE` with its name as a parameter. With it the search path follows: it is `"$user"`."""
 
 MAX_LIFETIME = 1800.0
-"""Seconds after which a connection is replaced: a backend's relation cache grows with each tenant it touched."""
+"""Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
 
 
 class RoleSession(Session):
@@ -73,7 +73,9 @@ class Databases:
             name: sqlalchemy_engine(url, pool_size=pool_size, application_name=application_name)
             for name, url in urls.items()
         }
-        self._sessions = {name: sessionmaker(engine, class_=RoleSession) for name, engine in self._engines.items()}
+        self._sessions = {
+            name: sessionmaker(engine, class_=RoleSession) for name, engine in self._engines.items()
+        }
 
     @contextmanager
     def core(self) -> Iterator[Session]:
@@ -96,7 +98,9 @@ class Databases:
 class AsyncDatabases:
     """Pools of asynchronous psycopg connections for the hot reads, by database name."""
 
-    def __init__(self, urls: Mapping[str, str], *, pool_size: int = 5, application_name: str = "insula") -> None:
+    def __init__(
+        self, urls: Mapping[str, str], *, pool_size: int = 5, application_name: str = "insula"
+    ) -> None:
         """The pools open with `open()`, inside the event loop that uses them."""
         self._pools: dict[str, AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]] = {
             name: AsyncConnectionPool(

@@ -42,7 +42,7 @@ class MigrationReport:
 
 
 def admin_engine(admin_url: str) -> Engine:
-    """An engine for the administrator's URL: no pool, a lock timeout so that nobody waits behind us for long."""
+    """An engine for the administrator's URL: no pool, and a lock timeout so that nobody waits long."""
     return create_engine(
         make_url(admin_url).set(drivername="postgresql+psycopg"),
         poolclass=NullPool,
@@ -80,7 +80,7 @@ def migrate(admin_url: str, service_url: str) -> MigrationReport:
             with engine.begin() as connection:
                 upgrade_tenant(connection, slug, schema)
             report.migrated.append(slug)
-        except Exception as error:  # noqa: BLE001 - one tenant's failure must not stop the others
+        except Exception as error:
             log.exception("tenant %s could not be migrated", slug)
             report.failed[slug] = str(error).splitlines()[0]
     return report
@@ -125,7 +125,9 @@ def _prepare_roles(connection: Connection, service_url: str) -> None:
     functions = sql.Identifier(FUNCTIONS_SCHEMA)
     roles.execute(
         connection,
-        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(functions, sql.Identifier(OWNER_ROLE)),
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+            functions, sql.Identifier(OWNER_ROLE)
+        ),
     )
     roles.execute(connection, sql.SQL("GRANT USAGE ON SCHEMA {} TO PUBLIC").format(functions))
 

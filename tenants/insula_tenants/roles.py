@@ -6,7 +6,7 @@
     insula_owner            NOLOGIN, owns every schema and table
     insula                  NOLOGIN, the core's role: rows of schema insula
     tenant_<slug>           NOLOGIN, one per tenant: rows of its own schema
-    <service login>         LOGIN NOINHERIT, member of insula and of every tenant role; reads nothing by itself
+    <service login>         LOGIN NOINHERIT, member of insula and of every tenant role; has no own right
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class InsulaSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then the files it names."""
         return init_settings, env_settings, SecretFiles(settings_cls)
@@ -50,22 +50,27 @@ class TenantsSettings(InsulaSettings):
 
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL URL of the services' login. It must be a login that can read nothing by itself.",
+        description="PostgreSQL URL of the services' login, which can read nothing by itself.",
     )
     database_admin_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL URL of the login that migrates and creates tenants (CREATEROLE, owns the database).",
+        description="PostgreSQL URL of the login that migrates and creates tenants: it owns the database "
+        "and may create roles.",
     )
-    database_pool_size: int = Field(default=8, ge=1, le=200, description="Connections per process and database.")
+    database_pool_size: int = Field(
+        default=8, ge=1, le=200, description="Connections per process and database."
+    )
     mqtt_host: str = Field(default="127.0.0.1", description="Host name of the MQTT broker.")
     mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")
     broker_access: str = Field(
         default="none",
         pattern="^(dynamic-security|none)$",
-        description="How device credentials reach the broker: Mosquitto's `dynamic-security` plugin, or `none` "
-        "when the broker asks the registry by itself.",
+        description="How device credentials reach the broker: Mosquitto's `dynamic-security` plugin, or "
+        "`none` when the broker asks the registry by itself.",
     )
-    broker_admin_username: str = Field(default="insula-control", description="The broker login that provisions.")
+    broker_admin_username: str = Field(
+        default="insula-control", description="The broker login that provisions."
+    )
     broker_admin_password: SecretStr | None = Field(default=None, description="Its password.")
 
     def require_database_url(self) -> str:

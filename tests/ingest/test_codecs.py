@@ -95,7 +95,15 @@ def test_senml_resolves_base_fields():
     """The example of RFC 8428, section 5.1.3, with a base value added (section 4.1)."""
     decoded = decode(
         [
-            {"bn": "urn:dev:ow:10e2073a0108006:", "bt": 1.763859000e9, "bu": "A", "bver": 5, "n": "voltage", "u": "V", "v": 120.1},
+            {
+                "bn": "urn:dev:ow:10e2073a0108006:",
+                "bt": 1.763859000e9,
+                "bu": "A",
+                "bver": 5,
+                "n": "voltage",
+                "u": "V",
+                "v": 120.1,
+            },
             {"n": "current", "t": -5, "v": 1.2},
             {"n": "current", "t": 0, "bv": 10, "v": 1.7},
             {"n": "on", "vb": True},
@@ -123,7 +131,11 @@ def test_senml_times_without_a_base_are_relative_to_now():
     ("pack", "kept", "rejected"),
     [
         ([{"n": "a", "vs": "text"}, {"n": "b", "v": 1}], ["b"], [Reason.BAD_VALUE]),
-        ([{"n": "a", "v": 1}, {"n": "b", "v": 1, "must_": 1}, {"n": "c", "v": 1}], ["a"], [Reason.BAD_SHAPE] * 2),
+        (
+            [{"n": "a", "v": 1}, {"n": "b", "v": 1, "must_": 1}, {"n": "c", "v": 1}],
+            ["a"],
+            [Reason.BAD_SHAPE] * 2,
+        ),
         ([{"bn": "x", "bver": 11, "n": "a", "v": 1}], [], [Reason.BAD_SHAPE] * 2),
         ([{"n": "a", "v": 1}, "b"], ["a"], [Reason.BAD_SHAPE]),
         ([{"n": "a", "t": "x", "v": 1}], [], [Reason.BAD_TIME]),

@@ -47,7 +47,9 @@ def telemetry(value: float, *, second: int = 0, point: str = "temperature") -> b
     return json.dumps({"ts": time, "values": {point: value}}).encode()
 
 
-def test_a_reading_arrives_in_its_own_tenant_alone(devices: Deployment, ingest: RunningIngest, publish: Publish):
+def test_a_reading_arrives_in_its_own_tenant_alone(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
     publish(TOPIC, telemetry(21.5))
     assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 21.5)]
     assert readings(devices, devices.globex) == []
@@ -63,7 +65,9 @@ def test_a_reading_that_comes_twice_is_stored_once_and_a_corrected_one_replaces_
     ]
 
 
-def test_latest_is_the_newest_by_time_not_by_arrival(devices: Deployment, ingest: RunningIngest, publish: Publish):
+def test_latest_is_the_newest_by_time_not_by_arrival(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
     publish(TOPIC, telemetry(1.0, second=10))
     eventually(lambda: len(readings(devices, devices.acme)) == 1)
     publish(TOPIC, telemetry(2.0, second=5))
@@ -121,7 +125,9 @@ def test_the_good_values_of_a_half_bad_message_are_stored(
     assert letter.detail.startswith("b: None")
 
 
-def test_the_same_bad_message_again_only_counts_up(devices: Deployment, ingest: RunningIngest, publish: Publish):
+def test_the_same_bad_message_again_only_counts_up(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
     for _ in range(3):
         publish(TOPIC, b"garbage")
     eventually(lambda: [letter.times for letter in dead_letters(devices, devices.acme)] == [3])

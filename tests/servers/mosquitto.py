@@ -10,7 +10,9 @@ import subprocess
 import time
 from pathlib import Path
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+MOSQUITTO = shutil.which("mosquitto") or shutil.which(
+    "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+)
 
 
 def free_port() -> int:

@@ -23,7 +23,9 @@ def refused(deployment: Deployment, context: TenantContext, statement: str) -> b
     return False
 
 
-@pytest.mark.parametrize("table", ["readings", "latest", "devices", "points", "dead_letters", "schema_version"])
+@pytest.mark.parametrize(
+    "table", ["readings", "latest", "devices", "points", "dead_letters", "schema_version"]
+)
 def test_a_tenant_reads_its_own_tables_and_no_neighbours(deployment: Deployment, table: str):
     own, neighbour = deployment.acme, deployment.globex
     assert not refused(deployment, own, f"SELECT * FROM {table}")

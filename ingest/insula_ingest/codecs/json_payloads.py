@@ -66,7 +66,8 @@ def _decode_record(record: Any, received_at: Microseconds, decoded: Decoded, whe
             )
         elif (as_number := number(value)) is None:
             decoded.reject(
-                Reason.BAD_VALUE, f"{where}{name}: {shown(value)} is neither a finite number nor true or false"
+                Reason.BAD_VALUE,
+                f"{where}{name}: {shown(value)} is neither a finite number nor true or false",
             )
         else:
             decoded.values.append(Value(name, time, as_number))
@@ -86,7 +87,7 @@ def _time(value: Any, received_at: Microseconds, decoded: Decoded, where: str) -
     if time is None:
         decoded.reject(
             Reason.BAD_TIME,
-            f"{where}: {shown(value)} is no time; send milliseconds since the epoch, or RFC 3339 with an offset",
+            f"{where}: {shown(value)} is no time; send milliseconds since the epoch, or RFC 3339 with offset",
         )
         return None
     return plausible(time, received_at, decoded, where, value)

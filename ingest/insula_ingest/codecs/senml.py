@@ -61,7 +61,9 @@ def decode_senml(pack: list[Any], received_at: Microseconds, decoded: Decoded) -
 def _base_fields(record: dict[str, Any], base: _Base, decoded: Decoded, where: str) -> bool:
     must_understand = [label for label in record if label.endswith("_")]
     if must_understand:
-        decoded.reject(Reason.BAD_SHAPE, f"{where}{must_understand[0]}: unknown, and SenML says to stop there")
+        decoded.reject(
+            Reason.BAD_SHAPE, f"{where}{must_understand[0]}: unknown, and SenML says to stop there"
+        )
         return False
     version = record.get("bver", _VERSION)
     if not isinstance(version, int) or version > _VERSION:
@@ -76,7 +78,9 @@ def _base_fields(record: dict[str, Any], base: _Base, decoded: Decoded, where: s
         if label in record:
             given = number(record[label])
             if given is None or isinstance(record[label], bool):
-                decoded.reject(Reason.BAD_VALUE, f"{where}{label}: {shown(record[label])} is no finite number")
+                decoded.reject(
+                    Reason.BAD_VALUE, f"{where}{label}: {shown(record[label])} is no finite number"
+                )
                 return False
             setattr(base, attribute, given)
     return True
@@ -125,6 +129,6 @@ def _value(record: dict[str, Any], base: _Base, decoded: Decoded, where: str) ->
     label = next((label for label in ("v", "vb", "vs", "vd", "s") if label in record), "v")
     decoded.reject(
         Reason.BAD_VALUE,
-        f"{where}{label}: {shown(record.get(label))} cannot be stored; a point takes v (a finite number) or vb",
+        f"{where}{label}: {shown(record.get(label))} cannot be stored; a point takes v (finite) or vb",
     )
     return None

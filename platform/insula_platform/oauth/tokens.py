@@ -19,7 +19,7 @@ from insula_platform.settings import PlatformSettings
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
 
 
-class InvalidToken(Exception):  # noqa: N818 - the name RFC 6750 gives it
+class InvalidToken(Exception):
     """The token is malformed, expired, or not one of ours for this purpose."""
 
 

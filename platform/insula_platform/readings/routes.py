@@ -49,7 +49,9 @@ async def get_readings(
     ending: Annotated[AwareDatetime, Query(alias="to", description="RFC 3339; not included.")],
     bucket: Annotated[
         str | None,
-        Query(description="Width of a bucket, such as `15m`, `1h`, `1d`; without it: as stored.", max_length=8),
+        Query(
+            description="Width of a bucket, such as `15m`, `1h`, `1d`; without it: as stored.", max_length=8
+        ),
     ] = None,
     aggregate: Annotated[
         AggregateName, Query(description="How the readings of a bucket become one value.")
@@ -77,7 +79,9 @@ async def get_readings(
     buckets = None
     if bucket is not None:
         if time_zone not in available_timezones():
-            raise InvalidInput("time_zone", f"{time_zone!r} is not an IANA zone: use one like Europe/Brussels")
+            raise InvalidInput(
+                "time_zone", f"{time_zone!r} is not an IANA zone: use one like Europe/Brussels"
+            )
         buckets = Buckets(interval_of(bucket), aggregate, time_zone)
     async with platform.async_databases.tenant(access.context) as connection:
         rows = await read_readings(connection, query, buckets)
@@ -91,4 +95,6 @@ def _position(cursor: str) -> Position:
     try:
         return point, datetime.fromisoformat(time)
     except ValueError:
-        raise InvalidInput("cursor", "this is no cursor of this list: use next_cursor of the page before") from None
+        raise InvalidInput(
+            "cursor", "this is no cursor of this list: use next_cursor of the page before"
+        ) from None

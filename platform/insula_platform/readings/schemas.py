@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from insula_tenants.errors import InvalidInput
 
 _WIDTH = re.compile(r"([1-9][0-9]{0,4})(s|m|h|d|w|mo|y)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks", "mo": "months", "y": "years"}
+_UNITS = {
+    "s": "seconds",
+    "m": "minutes",
+    "h": "hours",
+    "d": "days",
+    "w": "weeks",
+    "mo": "months",
+    "y": "years",
+}
 _LONGEST = 10 * 366 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": 2_592_000, "y": 31_536_000}
 

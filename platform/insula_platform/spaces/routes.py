@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from insula_platform.access import Access, Requires
 from insula_platform.paging import Page
 from insula_platform.problems import PROBLEM_RESPONSES
-from insula_platform.state import CurrentPlatform
 from insula_platform.spaces.schemas import Space
+from insula_platform.state import CurrentPlatform
 from insula_tenants.spaces import list_spaces
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}", tags=["Spaces"], responses=PROBLEM_RESPONSES)

@@ -29,7 +29,7 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
         connector=PsycopgConnector(
             conninfo=settings.require_database_url(),
             kwargs={
-                # The queue belongs to the core: its connections are the core's role from their first statement.
+                # The queue belongs to the core: its connections are that role from their first statement.
                 "options": f"-c role={CORE_SCHEMA} -c search_path={CORE_SCHEMA}",
                 "application_name": "insula-worker",
             },
@@ -74,7 +74,9 @@ def prepare_all(databases: Databases) -> None:
 
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
-    databases = Databases({MAIN: settings.require_database_url()}, pool_size=2, application_name="insula-worker")
+    databases = Databases(
+        {MAIN: settings.require_database_url()}, pool_size=2, application_name="insula-worker"
+    )
     app = make_app(settings, databases)
 
     async def work() -> None:

@@ -69,7 +69,9 @@ def create_device(
     session.flush()
     for point in points:
         if not is_point_name(point.name):
-            raise InvalidInput("points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -")
+            raise InvalidInput(
+                "points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -"
+            )
         session.add(
             Point(
                 device_id=device.id,

@@ -78,6 +78,6 @@ def _context(tenant: Tenant | None, called: str) -> TenantContext:
             f"tenant {tenant.slug!r} is at schema version {tenant.schema_version}, this release needs "
             f"{_known_version()}: run `insula migrate`"
         )
-    return context._mint(  # noqa: SLF001 - the registry is the one place that mints
+    return context._mint(
         id=tenant.id, slug=tenant.slug, schema=schema_of(tenant.slug), database=tenant.database
     )

@@ -31,7 +31,9 @@ def ensure_space(
 ) -> int:
     """The id of the named space; it and what it stands in are made where missing."""
     if time_zone not in available_timezones():
-        raise InvalidInput("time_zone", f"{time_zone!r} is not an IANA time zone: use one like Europe/Brussels")
+        raise InvalidInput(
+            "time_zone", f"{time_zone!r} is not an IANA time zone: use one like Europe/Brussels"
+        )
     site_row = _ensure(session, Site, name=site)
     building_row = _ensure(session, Building, {"time_zone": time_zone}, site_id=site_row.id, name=building)
     storey_row = _ensure(session, Storey, {"level": level}, building_id=building_row.id, name=storey)

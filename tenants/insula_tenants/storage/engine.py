@@ -22,12 +22,12 @@ class StorageEngine(Protocol):
     def create_functions(self, connection: Connection) -> None:
         """Create `insula_functions.time_bucket(width interval, time timestamptz, time_zone text)`.
 
-        Its buckets are aligned like TimescaleDB's: to midnight of Monday 3 January 2000, or for widths in
-        months to 1 January 2000, in local time of `time_zone`.
+        Its buckets are aligned like TimescaleDB's, in local time of `time_zone`: to midnight of Monday
+        3 January 2000, or for widths in months to 1 January 2000.
         """
 
     def create_readings(self, connection: Connection) -> None:
-        """Create the table `readings` in the current schema, with `ensure_readings_range(from, to)` beside it.
+        """Create the table `readings` and the function `ensure_readings_range(from, to)` beside it.
 
         The function makes room for readings of that half-open range; where the engine makes room by
         itself, it does nothing.

@@ -15,7 +15,9 @@ class TimescaleEngine:
 
     def version(self, connection: Connection) -> str:
         """Version of the installed extension."""
-        return str(connection.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")))
+        return str(
+            connection.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"))
+        )
 
     def create_functions(self, connection: Connection) -> None:
         """`time_bucket` is the extension's own, under the name that both engines share."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import Any, LiteralString, cast
 
 
 @cache
 def statement(name: str) -> LiteralString:
     """The text of `name`.sql."""
-    return cast("LiteralString", resources.files(__name__).joinpath(f"{name}.sql").read_text("utf-8"))
+    text: Any = resources.files(__name__).joinpath(f"{name}.sql").read_text("utf-8")
+    return cast("LiteralString", text)
