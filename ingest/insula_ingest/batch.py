@@ -86,7 +86,7 @@ def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
         decoded = Decoded()
         decoded.reject(
             Reason.TOO_LARGE,
-            f"payload: {len(message.payload)} bytes, at most {max_payload_bytes} are taken; send less at once",
+            f"payload: {len(message.payload)} bytes, at most {max_payload_bytes} are taken; send less",
         )
     else:
         decoded = decode_json(message.payload, message.received_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, Identity, LargeBinary, Text, UniqueConstraint, func
+from sqlalchemy import ARRAY, DateTime, ForeignKey, Identity, Index, LargeBinary, Text, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import PerTenant
@@ -15,11 +15,12 @@ class Device(PerTenant):
     """A sensor, actuator or gateway. Its slug is its name in topics and URLs and never changes."""
 
     __tablename__ = "devices"
+    __table_args__ = (Index("devices_space", "space_id"),)
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     slug: Mapped[str] = mapped_column(Text, unique=True)
     name: Mapped[str] = mapped_column(Text)
-    space_id: Mapped[int | None] = mapped_column(ForeignKey(Space.id, ondelete="SET NULL"), index=True)
+    space_id: Mapped[int | None] = mapped_column(ForeignKey(Space.id, ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 

@@ -1,0 +1,62 @@
+"""The migrated database is what the models say, and migrating again changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, text
+
+import insula_platform.oauth.models
+import insula_platform.people.models
+import insula_tenants.devices.models
+import insula_tenants.registry.models
+import insula_tenants.spaces.models
+import insula_tenants.telemetry.models  # noqa: F401 - importing a model adds it to the metadata
+from insula_tenants.migrate import admin_engine, head, migrate
+from insula_tenants.models import Core, PerTenant
+from tests.conftest import Deployment
+
+_NOT_OURS = ("procrastinate_", "schema_version", "readings_")
+
+
+def is_comment(change: tuple[object, ...] | list[tuple[object, ...]]) -> bool:
+    """Whether a difference is one of comments alone: the database has them for its operators."""
+    first = change[0]
+    return "comment" in str(first[0] if isinstance(first, tuple) else first)
+
+
+@pytest.mark.parametrize(
+    ("schema", "metadata"), [("insula", Core.metadata), ("tenant_acme", PerTenant.metadata)]
+)
+def test_tables_are_what_the_models_say(deployment: Deployment, schema: str, metadata: MetaData):
+    engine = admin_engine(deployment.admin_url)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT set_config('search_path', :schema, true)"), {"schema": schema})
+        connection.dialect.default_schema_name = schema
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "include_name": lambda name, _kind, _parents: not (name or "").startswith(_NOT_OURS),
+            },
+        )
+        assert [change for change in compare_metadata(context, metadata) if not is_comment(change)] == []
+    engine.dispose()
+
+
+def test_migrating_again_changes_nothing(fresh_deployment: Deployment):
+    report = migrate(fresh_deployment.admin_url, fresh_deployment.service_url)
+    assert report.migrated == ["acme", "globex"]
+    assert report.failed == {}
+    assert report.core_version == head("core")
+
+
+def test_a_tenant_that_cannot_be_migrated_is_named_and_the_others_are(fresh_deployment: Deployment):
+    engine = admin_engine(fresh_deployment.admin_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE tenant_acme.schema_version SET version_num = 'unheard-of'"))
+    report = migrate(fresh_deployment.admin_url, fresh_deployment.service_url)
+    assert report.migrated == ["globex"]
+    assert "unheard-of" in report.failed["acme"]
+    engine.dispose()
