@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -28,7 +29,7 @@ def wanted(groups: tuple[str, ...]) -> list[Requirement]:
     """What pyproject.toml asks for: every extra, and these dependency groups."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = document["project"]
-    texts = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    texts = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     for group in groups:
         texts += document["dependency-groups"][group]
     return [each for text in texts if (each := Requirement(text)).name != project["name"]]

@@ -8,11 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, text
 
 import insula_platform.oauth.models
-import insula_platform.people.models
-import insula_tenants.devices.models
-import insula_tenants.registry.models
-import insula_tenants.spaces.models
-import insula_tenants.telemetry.models  # noqa: F401 - importing a model adds it to the metadata
+import insula_platform.people.models  # noqa: F401 - importing a model adds it to the metadata
 from insula_tenants.migrate import admin_engine, head, migrate
 from insula_tenants.models import Core, PerTenant
 from tests.conftest import Deployment
