@@ -85,7 +85,7 @@ def test_a_service_can_make_room_only_where_readings_may_be(deployment: Deployme
         with deployment.databases.tenant(deployment.acme) as session:
             made = session.scalars(
                 text(
-                    "SELECT relname FROM pg_class WHERE relname LIKE 'readings\\_2015%' AND relkind = 'r' ORDER BY 1"
+                    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^readings_2015' ORDER BY 1"
                 )
             )
             assert made.all() == ["readings_2015_01", "readings_2015_02", "readings_2015_03"]
