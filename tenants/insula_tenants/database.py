@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import ConfigurationError, NoRole
 from insula_tenants.names import CORE_SCHEMA
+from insula_tenants.settings import MAIN
 
-MAIN = "main"
-"""Name of the database that holds the registry."""
+__all__ = ["MAIN", "MAX_LIFETIME", "SET_ROLE", "AsyncDatabases", "Databases", "RoleSession", "sqlalchemy_engine"]
 
 SET_ROLE = "SELECT set_config('role', %s, true)"
 """`SET LOCAL ROLE` with its name as a parameter. With it the search path follows: it is `"$user"`."""
