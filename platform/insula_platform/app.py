@@ -12,13 +12,22 @@ import psycopg
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
 from insula_platform.devices.routes import router as devices
 from insula_platform.logs import RequestLog, keep_secrets_out
+from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
+from insula_platform.oauth.pages import router as oauth_pages
+from insula_platform.oauth.routes import router as oauth_routes
 from insula_platform.readings.routes import router as readings
+from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
+from insula_platform.reference.routes import router as reference
 from insula_platform.settings import PlatformSettings
+from insula_platform.signin.pages import STATIC
+from insula_platform.signin.routes import router as signin_routes
+from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
 from insula_platform.tenant_cache import TenantCache
@@ -60,6 +69,9 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
         )
+        if settings.ui_client_secret is not None:
+            with databases.core() as core:
+                ensure_ui_client(core, settings)
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -67,6 +79,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             async_databases=async_databases,
             signing_keys=SigningKeys(databases, settings.secret_key),
             tenants=TenantCache(databases),
+            throttle=Throttle(),
         )
         try:
             yield
@@ -92,8 +105,14 @@ def create_app(settings: PlatformSettings) -> FastAPI:
 
 def include_routers(app: FastAPI) -> None:
     """Every route of the platform, in one place."""
+    app.include_router(oauth_routes)
+    app.include_router(oauth_pages)
+    app.include_router(signin_routes)
+    app.mount("/static", StaticFiles(directory=STATIC))
     app.add_api_route("/healthz", healthz, tags=["operation"])
     app.add_api_route("/readyz", readyz, tags=["operation"], responses=problems.problem_responses(503))
+    app.include_router(reference)
+    app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)

@@ -61,9 +61,21 @@ def configure_logging(level: str = "INFO") -> None:
 
 
 def keep_secrets_out() -> None:
-    """Keep libraries that log secrets at DEBUG above it, whatever the root logger's level."""
+    """Keep libraries that log secrets at DEBUG above it, and local variables out of tracebacks.
+
+    This holds in a process that never called `configure_logging`, too: structlog's own default prints locals.
+    """
     logging.getLogger("authlib").setLevel(logging.INFO)  # logs whole tokens when it issues them
     logging.getLogger("python_multipart").setLevel(logging.INFO)  # logs form values
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            ]
+        )
 
 
 class RequestLog:

@@ -57,6 +57,11 @@ class PlatformSettings(TenantsSettings):
         return self.public_url.startswith("https://")
 
     @property
+    def ui_redirect_uri(self) -> str:
+        """Where the analytics UI takes its authorization codes."""
+        return f"{self.ui_url}/oauth/callback"
+
+    @property
     def api_audience(self) -> str:
         """The `aud` of access tokens: the API, not the provider."""
         return f"{self.public_url}/api"

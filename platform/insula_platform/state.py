@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.settings import PlatformSettings
+from insula_platform.signin.throttle import Throttle
 from insula_platform.tenant_cache import TenantCache
 from insula_tenants.database import AsyncDatabases, Databases
 
@@ -22,6 +23,7 @@ class Platform:
     async_databases: AsyncDatabases
     signing_keys: SigningKeys
     tenants: TenantCache
+    throttle: Throttle
 
 
 def _current(request: Request) -> Platform:

@@ -83,6 +83,8 @@ def test_a_service_can_make_room_only_where_readings_may_be(deployment: Deployme
             with pytest.raises(DBAPIError, match="readings are kept from 2000"):
                 make_room(starting, ending)
         with deployment.databases.tenant(deployment.acme) as session:
-            query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^readings_2015' ORDER BY 1"
+            query = (
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^readings_2015' ORDER BY 1"
+            )
             made = session.scalars(text(query))
             assert made.all() == ["readings_2015_01", "readings_2015_02", "readings_2015_03"]

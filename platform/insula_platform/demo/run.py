@@ -24,7 +24,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
-from insula_platform.broker import amqtt_command, choose_broker, mosquitto_command
+from insula_platform.broker import (
+    amqtt_command,
+    amqtt_environment,
+    choose_broker,
+    mosquitto_command,
+    mosquitto_missing,
+)
 from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant
 from insula_platform.demo.ports import LOOPBACK, choose_port, is_open
 from insula_platform.demo.postgres import EmbeddedPostgres
@@ -48,6 +54,9 @@ class Addresses:
     api: int
     ui: int
     mqtt: int
+    """For devices."""
+    mqtt_services: int
+    """For the platform's own services; with amqtt the same."""
 
     @property
     def api_url(self) -> str:
@@ -82,10 +91,7 @@ class Demo:
         try:
             with self._console.status("Starting PostgreSQL") as status:
                 postgres = EmbeddedPostgres(self._directory / "postgresql")
-                taken: set[int] = set()
-                addresses = Addresses(
-                    choose_port(8000, taken), choose_port(8501, taken), choose_port(1883, taken)
-                )
+                addresses = _choose_addresses()
                 report = self._start_all(postgres, addresses, status.update)
             if not self._ending.is_set():
                 self._announce(addresses, report)
@@ -150,7 +156,7 @@ class Demo:
             "INSULA_SECRET_KEY": secrets.get("secret key"),
             "INSULA_UI_CLIENT_SECRET": secrets.get("client insula-ui"),
             "INSULA_MQTT_HOST": LOOPBACK,
-            "INSULA_MQTT_PORT": str(addresses.mqtt),
+            "INSULA_MQTT_PORT": str(addresses.mqtt_services),
             "INSULA_MQTT_PASSWORD": secrets.get("broker ingest"),
             "INSULA_BROKER_ADMIN_PASSWORD": secrets.get("broker control"),
         }
@@ -161,17 +167,21 @@ class Demo:
             INGEST: SecretStr(self._secrets.get("broker ingest")),
             CONTROL: SecretStr(self._secrets.get("broker control")),
         }
-        if choose_broker() == "mosquitto":
-            command = mosquitto_command(self._directory / "mosquitto", addresses.mqtt, services)
+        if addresses.mqtt != addresses.mqtt_services:
+            command = mosquitto_command(
+                self._directory / "mosquitto", addresses.mqtt, services, services_port=addresses.mqtt_services
+            )
             child = self._processes.start("broker", command)
             chosen = {"INSULA_BROKER_ACCESS": "dynamic-security"}
         else:
-            command = amqtt_command()
-            child = self._processes.start("broker", command, environment)
+            database_url = SecretStr(environment["INSULA_DATABASE_URL"])
+            child = self._processes.start(
+                "broker", amqtt_command(), amqtt_environment(addresses.mqtt, services, database_url)
+            )
             chosen = {"INSULA_BROKER_ACCESS": "none", "INSULA_MQTT_VERSION": "3.1.1"}
             self._console.print(
-                "Mosquitto is not installed: using the pure-Python broker amqtt (MQTT 3.1.1, about a tenth "
-                "of the speed; right for a first look)."
+                f"{mosquitto_missing()}. Until then, amqtt: a broker in Python, MQTT 3.1.1 alone, about a "
+                "tenth of the speed; right for a first look."
             )
         self._processes.wait_ready(child, lambda: is_open(addresses.mqtt))
         return chosen
@@ -230,6 +240,14 @@ class Demo:
         console.print(table)
         console.print(f"\nFor curl and mosquitto_pub, in another terminal:  . {_near(path)}")
         console.print(f"Logs are in {_near(self._directory / 'log')}.  Ctrl-C ends everything.\n")
+
+
+def _choose_addresses() -> Addresses:
+    """The usual ports where they are free. Mosquitto has a second one, which devices cannot use."""
+    taken: set[int] = set()
+    api, ui, mqtt = (choose_port(preferred, taken) for preferred in (8000, 8501, 1883))
+    services = choose_port(0, taken) if choose_broker() == "mosquitto" else mqtt
+    return Addresses(api, ui, mqtt, services)
 
 
 def _take(path: Path) -> IO[str]:

@@ -1,0 +1,129 @@
+"""The provider: Authlib's authorization server, made anew for each session on the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from authlib.oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidScopeError
+from fastapi.responses import JSONResponse, Response
+from joserfc.jwk import RSAKey
+from sqlalchemy.orm import Session
+
+from insula_platform.oauth import scopes
+from insula_platform.oauth.endpoints import EndSession, Revocation
+from insula_platform.oauth.grants import CodeGrant, IdToken, RefreshGrant, S256Challenge, ServiceGrant
+from insula_platform.oauth.models import Client, RefreshToken, fingerprint, new_secret
+from insula_platform.oauth.requests import ProviderRequest
+from insula_platform.oauth.tokens import write_access_token
+from insula_platform.people import Member
+from insula_platform.settings import PlatformSettings
+from insula_platform.state import Platform
+
+
+class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no types
+    """The authorization server for the length of one transaction.
+
+    `auth_time` is when the person of an authorization request proved who they are; nobody else needs it.
+    """
+
+    def __init__(self, platform: Platform, core: Session, auth_time: datetime | None = None) -> None:
+        """Everything is registered here: grants with their extensions, endpoints, the token generator."""
+        super().__init__(scopes_supported=list(scopes.SCOPES))
+        self.platform = platform
+        self.core = core
+        self.auth_time = auth_time
+        settings, key = platform.settings, platform.signing_keys.signing_key()
+        id_token = IdToken(settings.public_url, settings.access_token_lifetime, key)
+        self.register_grant(CodeGrant, [S256Challenge(), id_token])
+        self.register_grant(RefreshGrant)
+        self.register_grant(ServiceGrant)
+        self.register_endpoint(Revocation)
+        self.register_endpoint(EndSession)
+        self.register_token_generator("default", _TokenGenerator(settings, key))
+
+    def query_client(self, client_id: str) -> Client | None:
+        return self.core.get(Client, client_id) if client_id.isprintable() else None
+
+    def authenticate_client(
+        self, request: ProviderRequest, methods: Sequence[str], endpoint: str = "token"
+    ) -> Client:
+        """The client of a request; one answer for all that is wrong, so that nothing can be probed."""
+        try:
+            client: Client = super().authenticate_client(request, methods, endpoint)
+        except (InvalidClientError, UnicodeDecodeError):
+            # The latter is Authlib's for an Authorization header that is no UTF-8.
+            raise InvalidClientError("Client authentication failed.", status_code=401) from None
+        return client
+
+    def save_token(self, token: dict[str, Any], request: ProviderRequest) -> None:
+        """Keep the refresh token's hash. Access tokens are not kept: they prove themselves."""
+        if "refresh_token" not in token:
+            return
+        descends_from = request.authorization_code or request.refresh_token
+        lifetime = timedelta(seconds=self.platform.settings.refresh_token_lifetime)
+        self.core.add(
+            RefreshToken(
+                token_hash=fingerprint(token["refresh_token"]),
+                grant_id=descends_from.grant_id,
+                expires_at=datetime.now(UTC) + lifetime,
+            )
+        )
+
+    def create_oauth2_request(self, request: ProviderRequest) -> ProviderRequest:
+        return request  # made by `insula_platform.oauth.requests`, once
+
+    def handle_response(self, status: int, body: Any, headers: Sequence[tuple[str, str]]) -> Response:
+        fields = dict(headers)
+        if isinstance(body, dict):
+            return JSONResponse(body, status, fields)
+        return Response(body, status, fields)
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Nobody listens."""
+
+
+class _TokenGenerator:
+    """Makes the token endpoint's answer: an access token, and a refresh token where one is due."""
+
+    def __init__(self, settings: PlatformSettings, key: RSAKey) -> None:
+        self.settings = settings
+        self.key = key
+
+    def __call__(
+        self,
+        *,
+        grant_type: str,  # noqa: ARG002 - Authlib's signature
+        client: Client,
+        user: Member | None,
+        scope: str | None,
+        expires_in: int | None,  # noqa: ARG002 - Authlib's signature
+        include_refresh_token: bool,
+    ) -> dict[str, Any]:
+        """Scopes are cut to what the client, and the person's role at this moment, may have."""
+        allowed = client.get_allowed_scope(scope)
+        if allowed and user:
+            allowed = scopes.cut_to_role(allowed, user.role)
+        if not allowed:
+            raise InvalidScopeError
+        tenant = user.tenant if user else client.tenant
+        if tenant is None:
+            raise InvalidClientError("The client belongs to no tenant.")
+        token = {
+            "access_token": write_access_token(
+                self.settings,
+                self.key,
+                subject=user.get_user_id() if user else client.client_id,
+                client_id=client.client_id,
+                tenant=tenant.slug,
+                scope=allowed,
+            ),
+            "token_type": "Bearer",
+            "expires_in": self.settings.access_token_lifetime,
+            "scope": allowed,
+        }
+        if include_refresh_token:
+            token["refresh_token"] = new_secret()
+        return token

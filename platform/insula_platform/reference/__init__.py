@@ -1,0 +1,1 @@
+"""The API reference for people: `/docs`, rendered from the OpenAPI document, with no script at all."""

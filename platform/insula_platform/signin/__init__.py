@@ -1,0 +1,1 @@
+"""Signing in: the pages people see, and the session a browser holds."""
