@@ -44,7 +44,7 @@ class Deployment:
 def deploy(server: PostgresServer) -> Iterator[Deployment]:
     """A database of its own on `server`, migrated, with two tenants; dropped at the end."""
     admin_url, service_url = server.create_database()
-    report = migrate(admin_url, service_url)
+    report = migrate({"main": admin_url}, {"main": service_url})
     _engines.add(f"{report.engine} {report.engine_version}")
     admin = admin_engine(admin_url)
     for slug in ("acme", "globex"):

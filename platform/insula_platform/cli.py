@@ -149,7 +149,7 @@ def tenant_list(as_json: AsJson = False) -> None:
     from insula_tenants.registry import list_tenants
     from insula_tenants.settings import TenantsSettings
 
-    databases = Databases({MAIN: TenantsSettings().require_database_url()})
+    databases = Databases(TenantsSettings().service_urls())
     with databases.core() as core:
         rows = [
             {"slug": each.slug, "name": each.name, "schema_version": each.schema_version}

@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 def examine() -> Iterator[Finding]:
     """Look at the database, its storage engine, the schemas and the broker."""
     settings = TenantsSettings()
-    databases = Databases({MAIN: settings.require_database_url()}, pool_size=1)
+    databases = Databases(settings.service_urls(), pool_size=1)
     try:
         with databases.core() as core:
             yield from _examine_database(core)

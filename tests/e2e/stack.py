@@ -46,7 +46,7 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.postgres = EmbeddedPostgres()
         self.admin_url, self.service_url = self.postgres.create_database()
-        migrate(self.admin_url, self.service_url)
+        migrate({"main": self.admin_url}, {"main": self.service_url})
         self.databases = Databases({"main": self.service_url})
         admin = admin_engine(self.admin_url)
         self.tenants: dict[str, TenantContext] = {}

@@ -59,7 +59,7 @@ def test_tables_are_what_the_models_say(deployment: Deployment, schema: str, met
 
 
 def test_migrating_again_changes_nothing(fresh_deployment: Deployment):
-    report = migrate(fresh_deployment.admin_url, fresh_deployment.service_url)
+    report = migrate({"main": fresh_deployment.admin_url}, {"main": fresh_deployment.service_url})
     assert report.migrated == ["acme", "globex"]
     assert report.failed == {}
     assert report.core_version == head("core")
@@ -69,7 +69,7 @@ def test_a_tenant_that_cannot_be_migrated_is_named_and_the_others_are(fresh_depl
     engine = admin_engine(fresh_deployment.admin_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE tenant_acme.schema_version SET version_num = 'unheard-of'"))
-    report = migrate(fresh_deployment.admin_url, fresh_deployment.service_url)
+    report = migrate({"main": fresh_deployment.admin_url}, {"main": fresh_deployment.service_url})
     assert report.migrated == ["globex"]
     assert "unheard-of" in report.failed["acme"]
     engine.dispose()

@@ -114,7 +114,7 @@ class Demo:
     ) -> MigrationReport:
         environment = self._environment(postgres, addresses)
         say("Migrating the database")
-        report = migrate(postgres.admin_url, postgres.service_url)
+        report = migrate({MAIN: postgres.admin_url}, {MAIN: postgres.service_url})
         say("Starting the broker")
         environment |= self._start_broker(addresses, environment)
         settings = PlatformSettings.model_validate(_fields(environment))
