@@ -54,9 +54,6 @@ class Addresses:
     api: int
     ui: int
     mqtt: int
-    """For devices."""
-    mqtt_services: int
-    """For the platform's own services; with amqtt the same."""
 
     @property
     def api_url(self) -> str:
@@ -91,7 +88,8 @@ class Demo:
         try:
             with self._console.status("Starting PostgreSQL") as status:
                 postgres = EmbeddedPostgres(self._directory / "postgresql")
-                addresses = _choose_addresses()
+                taken: set[int] = set()
+                addresses = Addresses(*(choose_port(preferred, taken) for preferred in (8000, 8501, 1883)))
                 report = self._start_all(postgres, addresses, status.update)
             if not self._ending.is_set():
                 self._announce(addresses, report)
@@ -156,7 +154,7 @@ class Demo:
             "INSULA_SECRET_KEY": secrets.get("secret key"),
             "INSULA_UI_CLIENT_SECRET": secrets.get("client insula-ui"),
             "INSULA_MQTT_HOST": LOOPBACK,
-            "INSULA_MQTT_PORT": str(addresses.mqtt_services),
+            "INSULA_MQTT_PORT": str(addresses.mqtt),
             "INSULA_MQTT_PASSWORD": secrets.get("broker ingest"),
             "INSULA_BROKER_ADMIN_PASSWORD": secrets.get("broker control"),
         }
@@ -167,10 +165,8 @@ class Demo:
             INGEST: SecretStr(self._secrets.get("broker ingest")),
             CONTROL: SecretStr(self._secrets.get("broker control")),
         }
-        if addresses.mqtt != addresses.mqtt_services:
-            command = mosquitto_command(
-                self._directory / "mosquitto", addresses.mqtt, services, services_port=addresses.mqtt_services
-            )
+        if choose_broker() == "mosquitto":
+            command = mosquitto_command(self._directory / "mosquitto", addresses.mqtt, services)
             child = self._processes.start("broker", command)
             chosen = {"INSULA_BROKER_ACCESS": "dynamic-security"}
         else:
@@ -240,14 +236,6 @@ class Demo:
         console.print(table)
         console.print(f"\nFor curl and mosquitto_pub, in another terminal:  . {_near(path)}")
         console.print(f"Logs are in {_near(self._directory / 'log')}.  Ctrl-C ends everything.\n")
-
-
-def _choose_addresses() -> Addresses:
-    """The usual ports where they are free. Mosquitto has a second one, which devices cannot use."""
-    taken: set[int] = set()
-    api, ui, mqtt = (choose_port(preferred, taken) for preferred in (8000, 8501, 1883))
-    services = choose_port(0, taken) if choose_broker() == "mosquitto" else mqtt
-    return Addresses(api, ui, mqtt, services)
 
 
 def _take(path: Path) -> IO[str]:
