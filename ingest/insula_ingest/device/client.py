@@ -177,8 +177,9 @@ class Device:
         self._client.loop_start()
         with self._changed:
             self._changed.wait_for(lambda: self._attempted, _FIRST_ATTEMPT)
-            if self._state == "new":
-                self._state = "away"
+            if not self._attempted:
+                hint = "; without MQTT 5 it needs protocol='3.1.1'" if self._protocol == mqtt.MQTTv5 else ""
+                self._away(f"{host}:{port} does not answer{hint}")
             refusal = self._refusal
         if refusal is not None:
             self._leave()
