@@ -223,7 +223,7 @@ def test_a_sensor_with_a_wrong_password_says_so_and_fails(tmp_path: Path) -> Non
     ("option", "value", "complaint"),
     [
         ("--password-file", os.devnull, "acme/room-1-light has no password"),
-        ("--zone", "Europe/Atlantis", "'Europe/Atlantis' is no IANA time zone"),
+        ("--time-zone", "Europe/Atlantis", "'Europe/Atlantis' is no IANA time zone"),
         ("--device", "Room 1", "device 'Room 1' is no slug"),
     ],
 )

@@ -24,7 +24,7 @@ RoomName = Annotated[
         "--room", help="The room it is in; sensors of one room agree. Else told by the name of the device."
     ),
 ]
-Zone = Annotated[str, typer.Option("--zone", callback=_zone, help="IANA time zone of the building.")]
+Zone = Annotated[str, typer.Option("--time-zone", callback=_zone, help="IANA time zone of the building.")]
 Interval = Annotated[float, typer.Option(min=0.1, help="Seconds between two readings.")]
 Once = Annotated[bool, typer.Option("--once", help="Publish one reading and end.")]
 

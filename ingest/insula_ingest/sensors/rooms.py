@@ -212,3 +212,7 @@ def main(
             count = backfill(sensors, now - past, now, step, stopped)
             log.info("%d sensors of %s: %d past readings published", len(sensors), tenant, count)
         live(sensors, interval, stopped)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -17,8 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from insula_tenants.broker.access import broker_access
-from insula_tenants.broker.rules import CONTROL, INGEST
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -38,6 +36,8 @@ from insula_platform.demo.processes import Child, Processes
 from insula_platform.demo.secrets import DemoSecrets, write_private
 from insula_platform.demo.seed import device_secret, device_slug, seed
 from insula_platform.settings import PlatformSettings
+from insula_tenants.broker.access import broker_access
+from insula_tenants.broker.rules import CONTROL, INGEST
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.migrate import MigrationReport, admin_engine, migrate
@@ -134,7 +134,7 @@ class Demo:
             "ui", [*python, "insula_analytics_ui", "--port", str(addresses.ui)], environment
         )
         for tenant in TENANTS:
-            self._start_sensors(tenant, addresses, since[tenant.slug])
+            self._start_sensors(tenant, addresses, environment, since[tenant.slug])
         self._processes.wait_ready(
             api, lambda: self._ending.is_set() or _answers(f"{addresses.api_url}/readyz")
         )
@@ -182,7 +182,9 @@ class Demo:
         self._processes.wait_ready(child, lambda: is_open(addresses.mqtt))
         return chosen
 
-    def _start_sensors(self, tenant: DemoTenant, addresses: Addresses, hours: float) -> Child:
+    def _start_sensors(
+        self, tenant: DemoTenant, addresses: Addresses, environment: dict[str, str], hours: float
+    ) -> Child:
         credentials = [
             {
                 "device": device_slug(room, sensor),
@@ -201,9 +203,11 @@ class Demo:
             "--host": LOOPBACK,
             "--port": str(addresses.mqtt),
             "--time-zone": tenant.time_zone,
-            "--backfill": f"{min(hours, _HISTORY_HOURS):.2f}h",
+            "--protocol": environment.get("INSULA_MQTT_VERSION", "5"),
         }
-        command = [sys.executable, "-m", "insula_ingest.sensors", "rooms"]
+        if minutes := int(min(hours, _HISTORY_HOURS) * 60):
+            options["--backfill"] = f"{minutes}m"
+        command = [sys.executable, "-m", "insula_ingest.sensors.rooms"]
         return self._processes.start(
             f"sensors-{tenant.slug}", [*command, *(word for pair in options.items() for word in pair)]
         )
