@@ -20,7 +20,6 @@ from typing import IO
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
 
 from insula_platform.broker import (
     amqtt_command,
@@ -39,10 +38,10 @@ from insula_platform.settings import PlatformSettings
 from insula_tenants.broker.access import broker_access
 from insula_tenants.broker.rules import CONTROL, INGEST
 from insula_tenants.database import MAIN, Databases
+from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.migrate import MigrationReport, admin_engine, migrate
 from insula_tenants.registry import resolve_tenant
-from insula_tenants.telemetry.models import Latest
 
 _HISTORY_HOURS = 24.0
 
@@ -258,15 +257,15 @@ def _fields(environment: dict[str, str]) -> dict[str, str]:
 
 
 def _hours_since_last(databases: Databases, tenant: DemoTenant) -> float:
-    """How much of the past the sensors should send: since the newest reading, or a day."""
+    """How much of the past the sensors should send: since the one that fell silent first, or a day."""
     with databases.core() as core:
         context = resolve_tenant(core, tenant.slug)
     with databases.tenant(context) as session:
-        newest = session.scalar(select(func.max(Latest.time)))
-    if newest is None:
+        seen = [device.last_seen for device in list_devices(session, limit=1000) if device.id != TRY_OUT]
+    times = [time for time in seen if time is not None]
+    if len(times) < len(seen):
         return _HISTORY_HOURS
-    age: timedelta = datetime.now(UTC) - newest
-    return max(0.0, age / timedelta(hours=1))
+    return max(0.0, (datetime.now(UTC) - min(times)) / timedelta(hours=1))
 
 
 def _answers(url: str) -> bool:
