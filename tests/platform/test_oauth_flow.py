@@ -223,6 +223,7 @@ def test_an_address_that_is_not_registered_is_never_visited(live: Live, changes:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({"response_type": "code token"}, "unsupported_response_type"),
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "openid everything"}, "invalid_scope"),
         ({"prompt": "none"}, "login_required"),
