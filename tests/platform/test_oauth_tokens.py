@@ -229,7 +229,7 @@ def test_userinfo_needs_the_scope_openid_and_a_membership(live: Live):
     assert live.get("/oauth/userinfo", service).status_code == 403
     assert live.get("/oauth/userinfo").status_code == 401
     token = live.tokens_of("erin@example.com", tenant="globex", scope="openid")["access_token"]
-    assert live.get("/oauth/userinfo", token).json().keys() == {"sub", "tenant", "role"}
+    assert live.get("/oauth/userinfo", token).json().keys() == {"sub", "tenant", "tenant_name", "role"}
     with live.deployment.databases.core() as core:
         core.execute(text("DELETE FROM memberships WHERE tenant_id = :id"), {"id": live.deployment.globex.id})
     assert live.get("/oauth/userinfo", token).status_code == 401

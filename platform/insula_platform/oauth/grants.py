@@ -197,7 +197,12 @@ def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None
 
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
-    claims = {"sub": member.get_user_id(), "tenant": member.tenant.slug, "role": member.role}
+    claims = {
+        "sub": member.get_user_id(),
+        "tenant": member.tenant.slug,
+        "tenant_name": member.tenant.name,
+        "role": member.role,
+    }
     if "profile" in granted:
         claims["name"] = member.account.name
     if "email" in granted:
