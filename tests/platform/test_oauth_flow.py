@@ -65,6 +65,7 @@ def test_a_person_signs_in_and_the_client_gets_tokens_for_their_tenant(live: Liv
         "name": "Ada",
         "email": "ada@example.com",
         "tenant": "acme",
+        "tenant_name": "Acme",
         "role": "owner",
     }
     probe = live.get("/api/v1/tenants/acme/probe", tokens["access_token"])
@@ -201,8 +202,8 @@ def test_a_code_belongs_to_its_client(live: Live):
     "changes",
     [
         {"redirect_uri": "https://evil.example/callback"},
-        {"redirect_uri": "http://127.0.0.1:8501/oauth/callback/.."},
-        {"redirect_uri": "http://127.0.0.1:8501/oauth/callback?x=1"},
+        {"redirect_uri": "http://127.0.0.1:8501/auth/callback/.."},
+        {"redirect_uri": "http://127.0.0.1:8501/auth/callback?x=1"},
         {"redirect_uri": ""},
         {"redirect_uri": 'http://é/"\\'},
         {"client_id": "unknown"},
@@ -223,6 +224,7 @@ def test_an_address_that_is_not_registered_is_never_visited(live: Live, changes:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({"response_type": "code token"}, "unsupported_response_type"),
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "openid everything"}, "invalid_scope"),
         ({"prompt": "none"}, "login_required"),
