@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insula_ingest.device import (
@@ -60,14 +65,15 @@ def mute(port: int, **settings: object) -> Device:
 
 @contextmanager
 def broker_that_says(*packets: str) -> Iterator[int]:
-    """The port of a server that answers a CONNECT with these packets (hexadecimal) and waits for the end."""
+    """The port of a server that answers one packet after the other with these (hexadecimal), then nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
             connection, _ = server.accept()
             with connection:
-                connection.recv(4096)
-                connection.sendall(bytes.fromhex("".join(packets)))
+                for packet in packets:
+                    connection.recv(4096)
+                    connection.sendall(bytes.fromhex(packet))
                 while connection.recv(4096):
                     pass
 
@@ -253,8 +259,9 @@ def test_a_device_ousted_by_another_program_does_not_come_back_to_oust_it() -> N
     told = threading.Event()
     accepted, taken_over = "20 03 00 00 00", "e0 01 8e"
     with broker_that_says(accepted, taken_over) as port:
-        device = lamp(port, on_refused=lambda _: told.set())
+        device = lamp(port, purpose="replay", on_refused=lambda _: told.set())
         device.open()
+        device.publish({"illuminance": 1})
         assert told.wait(DEADLINE)
         with pytest.raises(DeviceRefusedError, match="another program has connected as acme/lamp-1"):
             device.publish({"illuminance": 1})
@@ -270,6 +277,16 @@ def test_a_broker_without_mqtt_5_is_recognized() -> None:
         lamp(port).open()
 
 
+def test_a_broker_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("insula_ingest.device.client._FIRST_ATTEMPT", 0.1)
+    with broker_that_says() as port:
+        device = lamp(port)
+        device.open()
+        device.publish({"illuminance": 1})
+        with pytest.raises(UnacknowledgedError, match=f"127.0.0.1:{port} does not answer; without MQTT 5"):
+            device.close(0.0)
+
+
 def test_a_broker_that_is_busy_is_no_refusal() -> None:
     with broker_that_says("20 03 00 89 00") as port:
         device = lamp(port)
@@ -277,6 +294,42 @@ def test_a_broker_that_is_busy_is_no_refusal() -> None:
         device.publish({"illuminance": 1})
         with pytest.raises(UnacknowledgedError, match="not ready: Server busy"):
             device.close(0.0)
+
+
+def certificate(directory: Path) -> Path:
+    """A certificate of 127.0.0.1 that has signed itself, and its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "broker")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(
+            name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1)
+        )
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = directory / "broker.pem"
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file.write_bytes(signed.public_bytes(pem) + key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    return file
+
+
+# paho leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+)
+def test_tls_protects_the_connection_and_a_strange_certificate_is_refused(tmp_path: Path) -> None:
+    file = certificate(tmp_path)
+    with broker(tmp_path, f"allow_anonymous true\ncertfile {file}\nkeyfile {file}") as server:
+        with lamp(server.port, tls=ssl.create_default_context(cafile=file)) as device:
+            device.publish({"illuminance": 1})
+            device.flush(DEADLINE)
+        complaint = rf"the certificate of 127.0.0.1:{server.port} is not trusted: self.signed"
+        with pytest.raises(DeviceRefusedError, match=complaint):
+            lamp(server.port, tls=ssl.create_default_context()).open()
 
 
 @pytest.mark.parametrize(
@@ -316,6 +369,7 @@ def test_a_slug_that_would_leave_its_topic_is_refused() -> None:
         Device("acme", "a/#", password="x", port=free_port())
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=140), st.from_regex(r"[A-Za-z0-9_.:/-]{1,130}", fullmatch=True)))
 def test_device_and_platform_agree_on_names(name: str) -> None:
     assert is_point_name(name) == names.is_point_name(name)

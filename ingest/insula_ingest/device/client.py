@@ -177,8 +177,9 @@ class Device:
         self._client.loop_start()
         with self._changed:
             self._changed.wait_for(lambda: self._attempted, _FIRST_ATTEMPT)
-            if self._state == "new":
-                self._state = "away"
+            if not self._attempted:
+                hint = "; without MQTT 5 it needs protocol='3.1.1'" if self._protocol == mqtt.MQTTv5 else ""
+                self._away(f"{host}:{port} does not answer{hint}")
             refusal = self._refusal
         if refusal is not None:
             self._leave()
@@ -300,10 +301,10 @@ class Device:
         if reason.is_failure:
             self._connection_refused(reason)
             return
+        if self._state == "closed":  # `close` came while paho was connecting
+            client.disconnect()
+            return
         with self._changed:
-            if self._state == "closed":  # `close` came while paho was connecting
-                client.disconnect()
-                return
             if self._state == "away":
                 log.info("%s is connected; %d messages to send", self.name, self._outstanding())
             self._state, self._trouble, self._refusal, self._attempted = "connected", "", None, True
