@@ -57,13 +57,13 @@ class Listener:
     def payloads(self, leaf: str) -> list[Any]:
         """The payloads received so far on topics ending in `leaf`, JSON decoded, `status` as text."""
         with self._changed:
-            found = [message for message in self._messages if message.topic.endswith("/" + leaf)]
+            found = [m for m in self._messages if f"/{m.topic}".endswith(f"/{leaf}")]
         return [m.payload.decode() if leaf == "status" else json.loads(m.payload) for m in found]
 
-    def topics(self) -> set[str]:
-        """The topics seen so far."""
+    def topics(self, leaf: str = "telemetry") -> list[str]:
+        """The topics ending in `leaf` that were seen so far, sorted."""
         with self._changed:
-            return {message.topic for message in self._messages}
+            return sorted({m.topic for m in self._messages if m.topic.endswith("/" + leaf)})
 
     def close(self) -> None:
         """Disconnect."""

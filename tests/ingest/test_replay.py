@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -206,6 +206,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         replay(tmp_path / "none.csv", logger(free_port()), time_column="time", points=["a"])
 
 
+@settings(deadline=None)
 @given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(), min_size=1))
 def test_every_number_arrives_as_it_was_written(
     numbers: list[float], tmp_path_factory: pytest.TempPathFactory

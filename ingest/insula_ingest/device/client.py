@@ -301,10 +301,10 @@ class Device:
         if reason.is_failure:
             self._connection_refused(reason)
             return
+        if self._state == "closed":  # `close` came while paho was connecting
+            client.disconnect()
+            return
         with self._changed:
-            if self._state == "closed":  # `close` came while paho was connecting
-                client.disconnect()
-                return
             if self._state == "away":
                 log.info("%s is connected; %d messages to send", self.name, self._outstanding())
             self._state, self._trouble, self._refusal, self._attempted = "connected", "", None, True
