@@ -126,14 +126,14 @@ def _show(table: pd.DataFrame, spaces: list[Space]) -> None:
         row_height=ROW_HEIGHT,
         column_order=["name", "state", "last_seen", "space", "points", "id"],
         column_config={
-            "name": st.column_config.TextColumn("Device", width=210),
-            "state": st.column_config.TextColumn("State", width=90),
+            "name": st.column_config.TextColumn("Device", width=205),
+            "state": st.column_config.TextColumn("State", width=85),
             "last_seen": st.column_config.DatetimeColumn(
-                f"Last seen ({zone})", format="YYYY-MM-DD HH:mm:ss", timezone=zone, width=200
+                f"Last seen ({zone})", format="YYYY-MM-DD HH:mm:ss", timezone=zone, width=190
             ),
-            "space": st.column_config.TextColumn("Room", width=200),
-            "points": st.column_config.TextColumn("Points", width=130),
-            "id": st.column_config.TextColumn("Identifier", width=180),
+            "space": st.column_config.TextColumn("Room", width=195),
+            "points": st.column_config.TextColumn("Points", width=125),
+            "id": st.column_config.TextColumn("Identifier", width=175),
         },
     )
 
