@@ -14,7 +14,7 @@ from datetime import datetime
 import altair as alt
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
-from insula_analytics_ui.theme import BLUISH_GREEN
+from insula_analytics_ui.theme import BLUISH_GREEN, GREY
 
 LINES_HEIGHT = 150
 STRIP_HEIGHT = 8
@@ -60,7 +60,9 @@ def line_chart(
         alt.Tooltip("shown:N", title=unit or "Value"),
     ]
     base = alt.Chart(lines).encode(x=x, y=y, color=colour, detail="point:N")
+    height = STRIPS_TOP + STRIP_STEP * len(states)
     layers = [
+        _grid(frame, height, x),
         _frame(frame, comfort, x, y),
         base.mark_line(strokeWidth=1.75, strokeJoin="round"),
         base.mark_point(size=50, opacity=0, filled=True).encode(tooltip=tooltip),
@@ -69,8 +71,7 @@ def line_chart(
         layers += _strip(strips, name, STRIPS_TOP + index * STRIP_STEP, x=x, colour=colour, ink=ink)
     # Only the width is given: what is beside and beneath the plot comes on top of its height.
     return alt.layer(*layers).properties(
-        height=STRIPS_TOP + STRIP_STEP * len(states),
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
     )
 
 
@@ -85,7 +86,7 @@ def _time_axis(frame: Frame) -> alt.X:
             # An expression, for the interpreter that Streamlit uses takes a bare number for a year.
             values=alt.ExprRef(expr=json.dumps([int(instant) for instant in frame.ticks])),
             labelExpr=f"({json.dumps(labels, ensure_ascii=False)})[toString(+datum.value)]",
-            grid=True,
+            grid=False,
             domain=False,
             ticks=False,
             labelPadding=8,
@@ -113,15 +114,26 @@ def _value_axis(unit: str) -> alt.Y:
     )
 
 
+def _grid(frame: Frame, height: int, x: alt.X) -> alt.Chart:
+    """Lines at the marks of the time axis; its own grid would end at the height of the value axis."""
+    marks = alt.Chart(pd.DataFrame({"time": list(frame.ticks)}, dtype="float64"))
+    grid: alt.Chart = marks.mark_rule(color=GREY, opacity=0.25).encode(
+        x=x, y=alt.value(0), y2=alt.value(height)
+    )
+    return grid
+
+
 def _frame(frame: Frame, comfort: tuple[float, float] | None, x: alt.X, y: alt.Y) -> alt.Chart:
     """The interval shown, which holds the time axis in place, shaded where people feel well."""
     interval = {"time": [frame.begin.timestamp() * 1000], "until": [frame.end.timestamp() * 1000]}
+    shown: alt.Chart
     if comfort is None:
-        chart: alt.Chart = alt.Chart(pd.DataFrame(interval)).mark_rect(opacity=0)
-        return chart.encode(x=x, x2="until")
+        shown = alt.Chart(pd.DataFrame(interval)).mark_rect(opacity=0).encode(x=x, x2="until")
+        return shown
     low, high = comfort
-    chart = alt.Chart(pd.DataFrame(interval | {"value": [low], "high": [high]}))
-    return chart.mark_rect(opacity=0.1, color=BLUISH_GREEN).encode(x=x, x2="until", y=y, y2="high")
+    band = alt.Chart(pd.DataFrame(interval | {"value": [low], "high": [high]}))
+    shown = band.mark_rect(opacity=0.1, color=BLUISH_GREEN).encode(x=x, x2="until", y=y, y2="high")
+    return shown
 
 
 def _strip(

@@ -26,7 +26,7 @@ def account(person: Person) -> None:
     )
 
 
-st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state="expanded")
+st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state="auto")
 st.html(HERE / "style.css")
 st.logo(str(HERE / "wordmark.svg"), size="large")
 page = st.navigation(

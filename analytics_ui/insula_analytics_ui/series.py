@@ -37,8 +37,8 @@ class Period:
 PERIODS = {
     period.key: period
     for period in (
-        Period("3h", "3 hours", timedelta(hours=3), "1m", timedelta(minutes=1), 10),
-        Period("24h", "24 hours", timedelta(hours=24), "5m", timedelta(minutes=5), 20),
+        Period("3h", "3 hours", timedelta(hours=3), "1m", timedelta(minutes=1), 5),
+        Period("24h", "24 hours", timedelta(hours=24), "5m", timedelta(minutes=5), 15),
         Period("7d", "7 days", timedelta(days=7), "1h", timedelta(hours=1), 60),
     )
 }

@@ -31,6 +31,7 @@ from starlette.routing import Route
 
 from tests.servers.mosquitto import free_port
 
+FIRST_KEY = RSAKey.generate_key(2048, {"kid": "one"})
 CLIENT_ID, CLIENT_SECRET = "insula-ui", "the-secret-of-the-ui"
 
 
@@ -58,7 +59,7 @@ class FakePlatform:
     faults: dict[str, Any] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     token_seconds: int = 600
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
+    key: RSAKey = field(default_factory=lambda: FIRST_KEY)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     access_tokens: dict[str, FakePerson] = field(default_factory=dict)
     refresh_tokens: dict[str, FakePerson] = field(default_factory=dict)

@@ -126,14 +126,14 @@ def _show(table: pd.DataFrame, spaces: list[Space]) -> None:
         row_height=ROW_HEIGHT,
         column_order=["name", "state", "last_seen", "space", "points", "id"],
         column_config={
-            "name": st.column_config.TextColumn("Device", width="medium"),
-            "state": st.column_config.TextColumn("State", width="small"),
+            "name": st.column_config.TextColumn("Device", width=205),
+            "state": st.column_config.TextColumn("State", width=85),
             "last_seen": st.column_config.DatetimeColumn(
-                f"Last seen ({zone})", format="YYYY-MM-DD HH:mm:ss", timezone=zone, width="medium"
+                f"Last seen ({zone})", format="YYYY-MM-DD HH:mm:ss", timezone=zone, width=190
             ),
-            "space": st.column_config.TextColumn("Room", width="medium"),
-            "points": st.column_config.TextColumn("Points", width="small"),
-            "id": st.column_config.TextColumn("Identifier", width="medium"),
+            "space": st.column_config.TextColumn("Room", width=195),
+            "points": st.column_config.TextColumn("Points", width=125),
+            "id": st.column_config.TextColumn("Identifier", width=175),
         },
     )
 
