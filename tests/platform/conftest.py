@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -183,8 +184,30 @@ def probe_routes(app: FastAPI) -> None:
         return limit
 
 
+class _UiPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<h1>The UI</h1>")
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="session")
+def ui_url() -> Iterator[str]:
+    """Where the analytics UI would be: a page that browsers can land on."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _UiPage) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(20)
+
+
 @pytest.fixture(scope="module")
-def live(deployment: Deployment) -> Iterator[Live]:
+def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
     # The protocol is named, or asyncio leaves Nagle's algorithm on and every answer takes 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -194,6 +217,7 @@ def live(deployment: Deployment) -> Iterator[Live]:
             public_url=url,
             secret_key="a secret key that is long enough for tests",
             database_url=deployment.service_url,
+            ui_url=ui_url,
             ui_client_secret=UI_SECRET,
         )
         app = create_app(settings)
