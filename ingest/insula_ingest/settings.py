@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -23,6 +24,9 @@ class IngestSettings(TenantsSettings):
         default="insula-ingest-0",
         description="MQTT client id. The broker keeps this client's session while it is away, so each ingest "
         "process has one of its own, the same after every restart.",
+    )
+    ingest_ready_file: Path | None = Field(
+        default=None, description="This file is there while ingest is subscribed: for a readiness probe."
     )
     ingest_receive_maximum: int = Field(
         default=4000, ge=1, le=65535, description="Messages in flight: the one bound on memory."

@@ -132,7 +132,7 @@ class MqttSource:
         if any(code.is_failure for code in codes):
             self._outage(f"the broker refuses the subscription: {codes[0]}")
             return
-        self._subscribed.set()
+        self._tell_ready(ready=True)
         self._away = False
         log.info("connected to the broker")
 
@@ -142,9 +142,20 @@ class MqttSource:
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
-        self._subscribed.clear()
+        self._tell_ready(ready=False)
         if reason.is_failure:
             self._outage(f"the broker is away: {reason}")
+
+    def _tell_ready(self, *, ready: bool) -> None:
+        file = self._settings.ingest_ready_file
+        if ready:
+            self._subscribed.set()
+            if file:
+                file.touch()
+        else:
+            self._subscribed.clear()
+            if file:
+                file.unlink(missing_ok=True)
 
     def _outage(self, what: str) -> None:
         """One line an outage, however often the attempt is repeated."""

@@ -34,7 +34,7 @@ def main() -> None:
     for command in entry_points(group="insula.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name)
+            app.add_typer(loaded)
         else:
             app.command(command.name)(loaded)
     try:

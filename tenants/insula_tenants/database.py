@@ -55,6 +55,7 @@ def sqlalchemy_engine(url: str, *, pool_size: int = 5, application_name: str = "
         max_overflow=0,
         pool_recycle=int(MAX_LIFETIME),
         pool_pre_ping=True,
+        hide_parameters=True,  # a failed statement is logged without the values bound to it
         connect_args={"prepare_threshold": None, "application_name": application_name},
     )
 

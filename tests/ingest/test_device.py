@@ -132,19 +132,6 @@ def test_the_last_will_says_offline_when_the_device_dies(tmp_path: Path) -> None
         listener.wait("status", lambda seen: seen == ["online", "offline", "online"])
 
 
-def test_a_program_with_a_purpose_leaves_the_devices_status_and_session_alone(
-    open_broker: MosquittoServer,
-) -> None:
-    with listening(open_broker.port) as listener, lamp(open_broker.port) as device:
-        listener.wait("status", lambda seen: seen[-1:] == ["online"])
-        told = len(listener.payloads("status"))
-        with lamp(open_broker.port, purpose="replay") as replay:
-            replay.publish({"illuminance": 1})
-        device.publish({"illuminance": 2})
-        listener.wait("telemetry", lambda seen: len(seen) == 2)
-        assert len(listener.payloads("status")) == told
-
-
 def test_nothing_is_lost_when_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
     with broker(tmp_path) as server, lamp(server.port) as device:
         for n in range(50):
@@ -259,7 +246,7 @@ def test_a_device_ousted_by_another_program_does_not_come_back_to_oust_it() -> N
     told = threading.Event()
     accepted, taken_over = "20 03 00 00 00", "e0 01 8e"
     with broker_that_says(accepted, taken_over) as port:
-        device = lamp(port, purpose="replay", on_refused=lambda _: told.set())
+        device = lamp(port, on_refused=lambda _: told.set())
         device.open()
         device.publish({"illuminance": 1})
         assert told.wait(DEADLINE)

@@ -52,7 +52,7 @@ def server(tmp_path: Path) -> Iterator[MosquittoServer]:
 
 
 def logger(port: int) -> Device:
-    return Device("acme", "logger-1", password=PASSWORD, port=port, purpose="replay")
+    return Device("acme", "logger-1", password=PASSWORD, port=port)
 
 
 def milliseconds(time: datetime) -> int:

@@ -74,18 +74,17 @@ class Device:
         port: int = 1883,
         tls: ssl.SSLContext | None = None,
         protocol: Protocol = "5",
-        purpose: str | None = None,
         queue_limit: int = 10_000,
         on_refused: Callable[[DeviceError], None] | None = None,
     ) -> None:
         """Nothing is connected before the `with` block (or `open`).
 
-        `password` falls back to the environment variable INSULA_DEVICE_PASSWORD. `purpose` is for a program
-        that publishes *for* a device which may be connected by itself, such as a replay: it gets a session
-        of its own and leaves the device's `status` alone. `queue_limit` counts messages: when that many
-        wait, each new one pushes out the oldest, and `dropped` counts them. `on_refused` is called, on the
-        network thread, with each refusal of a message or of a later connection. `ValueError` names the
-        argument that is wrong.
+        `password` falls back to the environment variable INSULA_DEVICE_PASSWORD. `queue_limit` counts
+        messages: when that many wait, each new one pushes out the oldest, and `dropped` counts them.
+        `on_refused` is called, on the network thread, with each refusal of a message or of a later
+        connection. `ValueError` names the argument that is wrong.
+
+        The client id is the user name: the broker takes no other, and so a device has one connection.
         """
         for field, value in (("tenant", tenant), ("device", device)):
             if not _SLUG.fullmatch(value):
@@ -105,7 +104,7 @@ class Device:
         self._address = (host, port)
         self._protocol = _PROTOCOLS[protocol]
         self._telemetry = f"tenants/{tenant}/devices/{device}/telemetry"
-        self._status_topic = None if purpose else f"tenants/{tenant}/devices/{device}/status"
+        self._status_topic = f"tenants/{tenant}/devices/{device}/status"
         self._queue_limit = queue_limit
         self._on_refused = on_refused
 
@@ -124,20 +123,19 @@ class Device:
         self._refused_messages = 0
         self._refused_reason = ""
         self._refusing = False
-        self._client = self._make_client(purpose, secret, tls)
+        self._client = self._make_client(secret, tls)
 
-    def _make_client(self, purpose: str | None, password: str, tls: ssl.SSLContext | None) -> mqtt.Client:
+    def _make_client(self, password: str, tls: ssl.SSLContext | None) -> mqtt.Client:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"{self.name}/{purpose}" if purpose else self.name,
+            client_id=self.name,
             clean_session=None if self._protocol == mqtt.MQTTv5 else False,
             protocol=self._protocol,
         )
         client.username_pw_set(self.name, password)
         if tls is not None:
             client.tls_set_context(tls)
-        if self._status_topic:
-            client.will_set(self._status_topic, b"offline", qos=1, retain=True)
+        client.will_set(self._status_topic, b"offline", qos=1, retain=True)
         client.reconnect_delay_set(min_delay=1, max_delay=60)
         client.max_inflight_messages_set(0)  # `_take` keeps the window, and knows what the broker allows
         client.on_connect = self._connected
@@ -196,7 +194,7 @@ class Device:
             self.flush(timeout)
         finally:
             with self._changed:
-                if self._status_topic and self._state == "connected":
+                if self._state == "connected":
                     self._status = b"offline"
             self._send()
             with self._changed:
@@ -272,7 +270,7 @@ class Device:
         with self._changed:
             if self._sending or self._state != "connected" or self._in_flight >= self._window:
                 return None
-            if self._status is not None and self._status_topic:
+            if self._status is not None:
                 message, self._status = (self._status_topic, self._status, True), None
             elif self._queue:
                 message = (self._telemetry, self._queue.popleft(), False)
@@ -311,8 +309,7 @@ class Device:
             self._since = time.monotonic()
             # A broker that says nothing allows 65 535 (MQTT 5, 3.2.2.3.3).
             self._window = min(_IN_FLIGHT, getattr(properties, "ReceiveMaximum", _IN_FLIGHT))
-            if self._status_topic:
-                self._status = b"online"
+            self._status = b"online"
             self._changed.notify_all()
         self._send()
 

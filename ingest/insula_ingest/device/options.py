@@ -49,7 +49,6 @@ def make_device(
     protocol: Protocol,
     password_file: Path | None = None,
     password: str | None = None,
-    purpose: str | None = None,
 ) -> Device:
     """The device that the options describe, not yet connected; `typer.BadParameter` says what is wrong."""
     try:
@@ -63,7 +62,6 @@ def make_device(
             port=port,
             tls=ssl.create_default_context() if tls else None,
             protocol=protocol,
-            purpose=purpose,
         )
     except UnicodeDecodeError:
         raise typer.BadParameter(f"the password in {password_file} is not UTF-8") from None

@@ -64,7 +64,6 @@ def replay_command(
         tls=tls,
         protocol=protocol,
         password_file=password_file,
-        purpose="replay",
     )
     errors = Console(stderr=True)
     started = time.monotonic()

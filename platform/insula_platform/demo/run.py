@@ -128,10 +128,16 @@ class Demo:
         python = [sys.executable, "-m"]
         api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], environment)
         self._processes.start("worker", [*python, "insula_platform", "serve", "worker"], environment)
-        self._processes.start("ingest", [*python, "insula_ingest"], environment)
+        ready = self._directory / "ingest-ready"
+        ready.unlink(missing_ok=True)
+        ingest = self._processes.start(
+            "ingest", [*python, "insula_ingest"], environment | {"INSULA_INGEST_READY_FILE": str(ready)}
+        )
         ui = self._processes.start(
             "ui", [*python, "insula_analytics_ui", "--port", str(addresses.ui)], environment
         )
+        # Before the first subscription the broker has nobody to keep messages for.
+        self._processes.wait_ready(ingest, lambda: self._ending.is_set() or ready.exists())
         for tenant in TENANTS:
             self._start_sensors(tenant, addresses, environment, since[tenant.slug])
         self._processes.wait_ready(
