@@ -45,6 +45,7 @@ class Ui:
     backend: Backend
     served: list[str] = field(default_factory=list)
     late: float = 0.0
+    signing_key: OctKey = field(default_factory=lambda: OctKey.generate_key(256))
 
     def browser(self) -> httpx.Client:
         """A browser of its own, which follows no redirect by itself."""
@@ -122,7 +123,7 @@ def running_ui(platform: FakePlatform) -> Iterator[Ui]:
         except WebSocketDisconnect:
             here.served.append("left")
 
-    sign_in = SignIn(settings, built.provider, sessions, OctKey.generate_key(256))
+    sign_in = SignIn(settings, built.provider, sessions, here.signing_key)
     app = Starlette(
         routes=[
             *sign_in.routes(),

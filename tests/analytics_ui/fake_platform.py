@@ -48,7 +48,8 @@ class FakePerson:
 ANNA = FakePerson("anna", "Anna Peeters", "acme", "Acme")
 GIL = FakePerson("gil", "Gil Soares", "globex", "Globex")
 NEW = FakePerson("nora", "Nora Nouveau", "initech", "Initech")
-PEOPLE = {person.subject: person for person in (ANNA, GIL, NEW)}
+MARIA = FakePerson("maria", "Maria Lind", "campus", "Campus")
+PEOPLE = {person.subject: person for person in (ANNA, GIL, NEW, MARIA)}
 
 
 @dataclass
@@ -191,8 +192,11 @@ class Building:
     site: str
     zone: str
     rooms: tuple[tuple[str, str], ...]
+    """Name and storey of each."""
     warmth: float
     first_id: int
+    annex: str | None = None
+    """The building of the last room, where it is another one."""
 
     def answer(self, what: str, request: Request) -> list[dict[str, Any]]:
         """The items of one list."""
@@ -204,7 +208,7 @@ class Building:
                 "id": self.first_id + index,
                 "name": name,
                 "storey": storey,
-                "building": self.name,
+                "building": self.annex if self.annex and index == len(self.rooms) - 1 else self.name,
                 "site": self.site,
                 "time_zone": self.zone,
             }
@@ -310,6 +314,18 @@ BUILDINGS = {
         (("Workshop", "Ground floor"), ("Canteen", "Ground floor"), ("Studio", "First floor")),
         22.1,
         51,
+    ),
+    "campus": Building(
+        "Tower",
+        "Lund",
+        "Europe/Stockholm",
+        (
+            *((f"Office {number}", f"Floor {number // 8}") for number in range(1, 17)),
+            ("Greenhouse", "Ground floor"),
+        ),
+        21.0,
+        101,
+        annex="Annex",
     ),
 }
 

@@ -20,6 +20,7 @@ from tests.analytics_ui.fake_platform import (
     ANNA,
     CLIENT_SECRET,
     GIL,
+    MARIA,
     NEW,
     FakePerson,
     FakePlatform,
@@ -174,6 +175,20 @@ def test_what_is_on_screen_is_in_the_address_and_stays_there_while_values_come_i
         page.wait_for_timeout(200)
     expect(page.get_by_role("heading", name="Meeting room 2")).to_be_visible()
     expect(page).to_have_url(re.compile(r"room=4&period=3h"))
+
+
+def test_a_campus_has_its_buildings_to_choose_from_and_its_rooms_to_find(ui, window):
+    page = visit(window(), ui, MARIA, "/?room=103")
+    expect(page.get_by_role("heading", name="Office 3")).to_be_visible(timeout=SOON)
+    page.get_by_placeholder("Find a room").fill("office 16")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Office 16")).to_be_visible(timeout=SOON)
+    expect(page.get_by_test_id("stRadioOption")).to_have_count(1)
+
+    page.get_by_role("combobox", name="Building").click()
+    page.get_by_role("option", name="Annex").click()
+    expect(page.get_by_role("heading", name="Greenhouse")).to_be_visible(timeout=SOON)
+    expect(page).to_have_url(re.compile("room=117"), timeout=SOON)
 
 
 def test_charts_are_in_the_time_of_the_building_with_units_and_strips(ui, window):

@@ -8,7 +8,9 @@ from http.cookies import SimpleCookie
 
 import httpx
 import pytest
-from joserfc.jwk import RSAKey
+import structlog
+from joserfc import jwt
+from joserfc.jwk import OctKey, RSAKey
 
 from insula_analytics_ui.backend import build
 from insula_analytics_ui.errors import PlatformAway, SignInRefused
@@ -64,6 +66,27 @@ def test_an_answer_to_another_browsers_question_is_refused(ui: Ui):
         assert browser.get(callback).status_code == 303
 
 
+@pytest.mark.parametrize("wrong", ["state", "exp", "key"])
+def test_what_a_browser_remembers_of_its_sign_in_cannot_be_changed_moved_or_kept(ui: Ui, wrong: str):
+    def remember(state: str, seconds: int, key: OctKey) -> str:
+        claims = {"state": state, "nonce": "n", "verifier": "v", "target": "/", "exp": time.time() + seconds}
+        return jwt.encode({"alg": "HS256"}, claims, key)
+
+    with ui.browser() as browser:
+        callback = ui.asks_provider(browser)
+        state = query_of(callback)["state"]
+        [(name, genuine)] = browser.cookies.items()
+    made_up = remember(
+        "A" * 43 if wrong == "state" else state,
+        -60 if wrong == "exp" else 60,
+        OctKey.generate_key(256) if wrong == "key" else ui.signing_key,
+    )
+    with structlog.testing.capture_logs() as logged:
+        assert httpx.get(callback, headers={"Cookie": f"{name}={made_up}"}).status_code == 400
+        assert "the sign-in cookie is not good" in logged[0]["reason"]
+    assert httpx.get(callback, headers={"Cookie": f"{name}={genuine}"}).status_code == 303
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -102,13 +125,25 @@ def test_a_callback_that_does_not_name_its_issuer_is_refused_where_the_provider_
         {"claims": {"nonce": None}},
         {"claims": {"iss": "https://evil.example"}},
         {"claims": {"aud": "another-client"}},
+        {"claims": {"aud": "another-client", "azp": "insula-ui"}},
         {"claims": {"aud": ["insula-ui", "another"], "azp": "another"}},
         {"claims": {"exp": int(time.time()) - 3600}},
         {"claims": {"tenant": ""}},
         {"key": RSAKey.generate_key(2048, {"kid": "one"})},
         {"key": RSAKey.generate_key(2048, {"kid": "unknown"})},
     ],
-    ids=["nonce", "no nonce", "iss", "aud", "azp", "exp", "tenant", "same kid, other key", "unknown key"],
+    ids=[
+        "nonce",
+        "no nonce",
+        "iss",
+        "aud",
+        "aud, azp ours",
+        "azp",
+        "exp",
+        "tenant",
+        "same kid, other key",
+        "unknown key",
+    ],
 )
 def test_an_id_token_that_cannot_be_trusted_begins_no_session(ui: Ui, platform: FakePlatform, fault):
     platform.faults |= fault
