@@ -126,12 +126,17 @@ class MqttClient:
         sock = self._client.socket()
         assert sock is not None
         sock.close()
-        self._client.loop_stop()
+        self._end()
 
     def close(self) -> None:
         """Disconnect in good order."""
         self._client.disconnect()
+        self._end()
+
+    def _end(self) -> None:
         self._client.loop_stop()
+        # A circle of references would keep paho's sockets open until the garbage collector complains.
+        self._client.on_disconnect = self._client.on_message = None
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: object, code: Any, _p: object

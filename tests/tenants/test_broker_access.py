@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
-import paho.mqtt.client as mqtt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from insula_tenants.broker import (
     CONTROL,
     INGEST,
-    BrokerRefused,
-    BrokerUnreachable,
-    DeviceGrant,
-    broker_access,
-    device_rules,
-    hash_password,
     new_password,
-    rules_of,
-    service_rules,
-    verify_password,
 )
-from insula_tenants.broker.access import RegistryReader
-from insula_tenants.broker.dynamic_security import DynamicSecurity
-from insula_tenants.broker.rules import DYNAMIC_SECURITY, DYNAMIC_SECURITY_RESPONSE, covers
+from insula_tenants.broker.rules import DYNAMIC_SECURITY, DYNAMIC_SECURITY_RESPONSE
 from insula_tenants.devices import create_device, set_password
-from insula_tenants.errors import ConfigurationError, InvalidInput
-from insula_tenants.settings import TenantsSettings
 from tests.conftest import Deployment
 from tests.servers.amqtt import AmqttServer
-from tests.servers.mosquitto import MosquittoServer, SecuredMosquitto, free_port
+from tests.servers.mosquitto import SecuredMosquitto
 from tests.servers.mqtt import MqttClient, unique
-from tests.waiting import eventually
 
 ACME_1, ACME_2, GLOBEX_1 = ("acme", "meter-1"), ("acme", "meter-2"), ("globex", "meter-1")
 OWN = "tenants/acme/devices/meter-1"
@@ -109,13 +89,6 @@ def bench(
     else:
         server = AmqttServer(directory, deployment.service_url).start()
     yield Bench(server, deployment)
-    server.stop()
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[SecuredMosquitto]:
-    server = SecuredMosquitto(tmp_path).start()
-    yield server
     server.stop()
 
 
@@ -479,195 +452,3 @@ def test_what_ingest_has_not_acknowledged_comes_again(bench: Bench):
     for payload in payloads:
         second.wait_for(payload)
     second.close()
-
-
-# Mosquitto's dynamic-security plugin
-
-
-def test_two_hundred_devices_are_granted_over_one_connection(mosquitto: SecuredMosquitto):
-    grants = [DeviceGrant("acme", f"sensor-{number}", new_password()) for number in range(200)]
-    mosquitto.access.grant_many(grants)
-    for one in (grants[0], grants[57], grants[199]):
-        with MqttClient(mosquitto.port, f"{one.tenant}/{one.device}", one.password) as client:
-            assert client.publish(f"tenants/acme/devices/{one.device}/telemetry", "1") == "taken"
-            assert client.publish("tenants/acme/devices/sensor-1/telemetry", "1") == "refused"
-
-
-@pytest.mark.parametrize("crash", [False, True])
-def test_grants_survive_a_restart_of_the_broker(mosquitto: SecuredMosquitto, crash: bool):
-    kept, gone, password = new_password(), new_password(), new_password()
-    mosquitto.access.grant("acme", "meter-1", password)
-    mosquitto.access.grant("acme", "meter-1", kept)
-    mosquitto.access.grant("acme", "meter-2", gone)
-    mosquitto.access.revoke("acme", "meter-2")
-    mosquitto.stop(signal.SIGKILL if crash else signal.SIGTERM)
-    mosquitto.passwords = {INGEST: new_password(), CONTROL: new_password()}
-    mosquitto.start()
-    with MqttClient(mosquitto.port, "acme/meter-1", kept) as client:
-        assert client.publish(f"{OWN}/telemetry", "1") == "taken"
-        assert client.publish("tenants/acme/devices/meter-2/telemetry", "1") == "refused"
-    for username, wrong in (("acme/meter-1", password), ("acme/meter-2", gone)):
-        stranger = MqttClient(mosquitto.port, username, wrong)
-        assert not stranger.connect()
-        stranger.close()
-    mosquitto.access.grant("acme", "meter-2", gone)
-    with MqttClient(mosquitto.port, "acme/meter-2", gone):
-        pass
-
-
-def test_ingest_shares_its_subscription_among_its_processes(mosquitto: SecuredMosquitto):
-    password = new_password()
-    mosquitto.access.grant("acme", "meter-1", password)
-    workers = [
-        MqttClient(mosquitto.port, INGEST, mosquitto.passwords[INGEST], client_id=f"ingest-{number}")
-        for number in range(2)
-    ]
-    for worker in workers:
-        assert worker.connect()
-        assert worker.subscribe("$share/ingest/tenants/+/devices/+/telemetry")
-        assert not worker.subscribe("$share/other/tenants/+/devices/+/telemetry")
-    with MqttClient(mosquitto.port, "acme/meter-1", password) as device:
-        for number in range(10):
-            assert device.publish(f"{OWN}/telemetry", f"{number}") == "taken"
-    eventually(lambda: sum(len(worker.received) for worker in workers) == 10, what="all ten readings")
-    assert all(worker.received for worker in workers)
-    for worker in workers:
-        worker.close()
-
-
-def test_a_device_that_comes_back_finds_no_desired_state_of_its_former_self(mosquitto: SecuredMosquitto):
-    mosquitto.access.grant("acme", "meter-1", new_password())
-    with MqttClient(mosquitto.port, CONTROL, mosquitto.passwords[CONTROL]) as control:
-        control.publish(f"{OWN}/desired", "old", retain=True)
-        mosquitto.access.revoke("acme", "meter-1")
-        password = new_password()
-        mosquitto.access.grant("acme", "meter-1", password)
-        with MqttClient(mosquitto.port, "acme/meter-1", password) as device:
-            assert device.subscribe(f"{OWN}/desired")
-            control.publish(f"{OWN}/desired", "new")
-            device.wait_for("new")
-            assert [one.payload for one in device.received] == ["new"]
-
-
-def test_administrators_at_work_together_get_their_own_answers(mosquitto: SecuredMosquitto):
-    passwords = {f"lamp-{number}": new_password() for number in range(8)}
-    failures: list[Exception] = []
-
-    def provision(device: str) -> None:
-        try:
-            mosquitto.access.grant("acme", device, passwords[device])
-        except Exception as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=provision, args=(device,)) for device in passwords]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
-    for device, password in passwords.items():
-        with MqttClient(mosquitto.port, f"acme/{device}", password):
-            pass
-
-
-def test_a_service_can_be_granted_a_new_password(mosquitto: SecuredMosquitto):
-    password = new_password()
-    mosquitto.access.grant_service(INGEST, password)
-    with MqttClient(mosquitto.port, INGEST, password, client_id="insula-ingest-0") as client:
-        assert client.subscribe("tenants/+/devices/+/telemetry")
-    stale = MqttClient(mosquitto.port, INGEST, mosquitto.passwords[INGEST])
-    assert not stale.connect()
-    stale.close()
-
-
-def test_a_refused_administrator_is_told_which_settings_to_check(mosquitto: SecuredMosquitto):
-    wrong = DynamicSecurity("127.0.0.1", mosquitto.port, CONTROL, "not-the-password")
-    with pytest.raises(BrokerRefused, match="INSULA_BROKER_ADMIN_PASSWORD") as refusal:
-        wrong.grant("acme", "meter-1", new_password())
-    assert "not-the-password" not in str(refusal.value)
-    powerless = DynamicSecurity("127.0.0.1", mosquitto.port, INGEST, mosquitto.passwords[INGEST])
-    with pytest.raises(BrokerRefused, match="'insula-ingest'"):
-        powerless.grant("acme", "meter-1", new_password())
-
-
-def test_a_broker_that_is_away_or_has_no_plugin_is_said_to_be_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    with pytest.raises(BrokerUnreachable, match="cannot connect"):
-        DynamicSecurity("127.0.0.1", free_port(), CONTROL, "x").grant("acme", "meter-1", new_password())
-    monkeypatch.setattr("insula_tenants.broker.dynamic_security.TIMEOUT", 0.3)
-    server = MosquittoServer(tmp_path).start()
-    with pytest.raises(BrokerUnreachable, match="does it run the dynamic-security plugin"):
-        DynamicSecurity("127.0.0.1", server.port, CONTROL, "x").grant("acme", "meter-1", new_password())
-    server.stop()
-
-
-@pytest.mark.parametrize("bad", ["+", "#", "meter/1", "", "Meter", "meter-1/#"])
-def test_a_name_that_is_no_slug_never_reaches_the_broker(bad: str):
-    for access in (DynamicSecurity("127.0.0.1", free_port(), CONTROL, "x"), RegistryReader()):
-        with pytest.raises(InvalidInput, match="device"):
-            access.grant("acme", bad, new_password())
-        with pytest.raises(InvalidInput, match="tenant"):
-            access.revoke(bad, "meter-1")
-        with pytest.raises(InvalidInput, match="insula-ingest"):
-            access.grant_service(bad, new_password())
-
-
-def test_the_settings_choose_the_access():
-    assert isinstance(broker_access(TenantsSettings(broker_access="none")), RegistryReader)
-    assert isinstance(
-        broker_access(TenantsSettings(broker_access="dynamic-security", broker_admin_password="x")),
-        DynamicSecurity,
-    )
-    with pytest.raises(ConfigurationError, match="INSULA_BROKER_ADMIN_PASSWORD"):
-        broker_access(TenantsSettings(broker_access="dynamic-security"))
-
-
-# Rules and passwords
-
-LEVELS = st.lists(st.sampled_from(["a", "b", "+"]), min_size=1, max_size=4)
-
-
-@given(wide=LEVELS, end=st.sampled_from(["", "/#"]), topic=st.lists(st.sampled_from(["a", "b"]), min_size=1))
-def test_a_filter_covers_the_topics_that_mqtt_says_it_matches(wide: list[str], end: str, topic: list[str]):
-    topic_filter, name = "/".join(wide) + end, "/".join(topic)
-    assert covers(topic_filter, name) == mqtt.topic_matches_sub(topic_filter, name)
-
-
-@given(wide=LEVELS, end=st.sampled_from(["", "/#"]), narrow=LEVELS, narrow_end=st.sampled_from(["", "/#"]))
-def test_a_filter_covers_another_only_if_it_matches_all_its_topics(
-    wide: list[str], end: str, narrow: list[str], narrow_end: str
-):
-    outer, inner = "/".join(wide) + end, "/".join(narrow) + narrow_end
-    # A topic of the inner filter that shares no level by chance: "c" wherever anything may stand.
-    witness = "/".join("c" if level == "+" else level for level in narrow)
-    witnesses = [witness, f"{witness}/c/c/c/c/c"] if narrow_end else [witness]
-    assert covers(outer, inner) == all(mqtt.topic_matches_sub(outer, one) for one in witnesses)
-
-
-def test_what_may_be_delivered_is_what_may_be_subscribed_to():
-    rules = service_rules(INGEST)
-    assert rules.may_subscribe("$share/ingest/tenants/+/devices/+/telemetry")
-    assert rules.may_receive(f"{OWN}/telemetry")
-    assert not rules.may_receive(f"{OWN}/desired")
-    assert not device_rules(*ACME_1).may_publish(f"{OWN}/commands/+/result"), "a topic has no wildcards"
-    assert device_rules(*ACME_1).may_receive(f"{OWN}/desired")
-    assert not device_rules(*ACME_2).may_receive(f"{OWN}/desired")
-
-
-def test_rules_are_nobodys_for_a_name_that_is_nobodys():
-    assert rules_of("acme/meter-1") == device_rules("acme", "meter-1")
-    assert rules_of(INGEST) == service_rules(INGEST)
-    for name in ("", "acme", "acme/+", "acme/meter-1/x", "insula-nothing"):
-        assert rules_of(name) is None
-
-
-def test_a_password_is_verified_by_its_hash_alone():
-    password = new_password()
-    kept = hash_password(password)
-    assert len(password) >= 27, "fewer than 160 bits in base64"
-    assert (len(kept.hash), len(kept.salt)) == (64, 12)
-    assert verify_password(password, kept)
-    assert not verify_password(password + "x", kept)
-    assert hash_password(password) != kept, "the salt is new each time"
-    assert password not in repr(kept)

@@ -169,11 +169,14 @@ class _Conversation:
         self._client.username_pw_set(username, password)
         self._client.connect_timeout = TIMEOUT
         self._arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._client.on_connect = lambda _c, _u, _f, code, _p: self._arrived.put(("connected", code))
-        self._client.on_subscribe = lambda _c, _u, _m, codes, _p: self._arrived.put(("subscribed", codes[0]))
-        self._client.on_publish = lambda _c, _u, mid, code, _p: self._arrived.put((f"published {mid}", code))
-        self._client.on_disconnect = lambda _c, _u, _f, code, _p: self._arrived.put(("disconnected", code))
-        self._client.on_message = lambda _c, _u, message: self._arrived.put(("answers", message.payload))
+        # The callbacks hold the queue and not this object: in a circle of references, paho's sockets would
+        # stay open until the garbage collector comes by.
+        arrive = self._arrived.put
+        self._client.on_connect = lambda _c, _u, _f, code, _p: arrive(("connected", code))
+        self._client.on_subscribe = lambda _c, _u, _m, codes, _p: arrive(("subscribed", codes[0]))
+        self._client.on_publish = lambda _c, _u, mid, code, _p: arrive((f"published {mid}", code))
+        self._client.on_disconnect = lambda _c, _u, _f, code, _p: arrive(("disconnected", code))
+        self._client.on_message = lambda _c, _u, message: arrive(("answers", message.payload))
 
     def open(self) -> None:
         """Connect and listen for answers."""
