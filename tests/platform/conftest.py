@@ -6,9 +6,7 @@ import base64
 import hashlib
 import re
 import secrets
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
@@ -18,7 +16,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from insula_platform.access import Access, Requires
@@ -30,6 +27,7 @@ from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
 from insula_tenants.errors import Conflict, InvalidInput
 from tests.conftest import Deployment
+from tests.servers.platform import listen, serving
 
 PASSWORD = "correct horse battery"
 UI_SECRET = "the secret of the analytics UI, for tests"
@@ -209,9 +207,7 @@ def ui_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
-    # The protocol is named, or asyncio leaves Nagle's algorithm on and every answer takes 40 ms.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = PlatformSettings(
             public_url=url,
@@ -223,18 +219,8 @@ def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
         app = create_app(settings)
         probe_routes(app)
         service = _populate(deployment, settings)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        deadline = time.monotonic() + 20
-        while not server.started:
-            assert thread.is_alive(), "the platform did not start"
-            assert time.monotonic() < deadline, "the platform did not start in time"
-            time.sleep(0.01)
-        yield Live(url, settings, app.state.platform, deployment, service)
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
+        with serving(app, listener):
+            yield Live(url, settings, app.state.platform, deployment, service)
 
 
 def _populate(deployment: Deployment, settings: PlatformSettings) -> tuple[str, str]:
