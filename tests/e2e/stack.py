@@ -26,6 +26,7 @@ from tests.e2e.occupancy import POINTS, Reading
 from tests.servers.mosquitto import INGEST, SecuredMosquitto
 from tests.servers.platform import listen, serving
 from tests.servers.postgres import EmbeddedPostgres
+from tests.waiting import eventually
 
 
 class IngestProcess:
@@ -33,7 +34,8 @@ class IngestProcess:
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.log = directory / "ingest.log"
-        self._environment = {**os.environ, **environment}
+        self._ready = directory / "ingest-ready"
+        self._environment = {**os.environ, **environment, "INSULA_INGEST_READY_FILE": str(self._ready)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -42,6 +44,10 @@ class IngestProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "insula_ingest"], env=self._environment, stdout=log, stderr=log
             )
+
+    def wait_ready(self) -> None:
+        """Until it is subscribed. Before the first time, the broker has nobody to keep messages for."""
+        eventually(self._ready.exists, seconds=20, what="the subscription of ingest")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it, politely or not; its exit code."""
@@ -110,6 +116,7 @@ class Stack:
             },
         )
         self.ingest.start()
+        self.ingest.wait_ready()
 
     def onboard(self, tenant: str, *devices: str) -> dict[str, str]:
         """Passwords of new devices, by slug."""
