@@ -57,6 +57,7 @@ def configure_logging(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # else a line for each attempt of an outage
     keep_secrets_out()
 
 

@@ -60,7 +60,7 @@ class Api:
     """The API as a client program sees it."""
 
     def __init__(self, http: httpx.Client, tenant: str, credentials: tuple[str, str]) -> None:
-        self._http = http
+        self.http = http
         self._path = f"/api/v1/tenants/{tenant}"
         form = {"grant_type": "client_credentials"}
         token = (
@@ -68,12 +68,16 @@ class Api:
         )
         self._headers = {"Authorization": f"Bearer {token}"}
 
+    def get(self, path: str) -> httpx.Response:
+        """One answer, whatever it is."""
+        return self.http.get(f"{self._path}/{path}", headers=self._headers)
+
     def items(self, path: str, **query: str | list[int]) -> list[dict[str, Any]]:
         """Every item of a list, over all its pages."""
         found: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
-            answer = self._http.get(f"{self._path}/{path}", params={**query, **cursor}, headers=self._headers)
+            answer = self.http.get(f"{self._path}/{path}", params={**query, **cursor}, headers=self._headers)
             page = answer.raise_for_status().json()
             found += page["items"]
             if page["next_cursor"] is None:
