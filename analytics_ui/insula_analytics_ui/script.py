@@ -21,7 +21,7 @@ def account(person: Person) -> None:
     st.html(
         f'<div class="in-account"><strong>{escape(person.tenant_name)}</strong>'
         f"<br>{escape(person.name)}{email}"
-        f'<nav><a href="{escape(backend().settings.platform_url)}" target="_self">Portal</a>'
+        f'<nav><a href="{escape(backend().settings.platform_url)}/docs" target="_self">API</a>'
         '<a href="/auth/logout" target="_self">Sign out</a></nav></div>'
     )
 

@@ -219,7 +219,7 @@ def test_devices_are_listed_with_their_states_and_filtered_by_the_address(ui, wi
 def test_a_new_tenant_is_told_what_it_will_see_and_what_to_do(ui, window):
     page = visit(window(), ui, NEW)
     expect(page.get_by_text("Here you will see the rooms of your building")).to_be_visible(timeout=SOON)
-    expect(page.get_by_role("link", name="Add a building in the portal")).to_be_visible()
+    expect(page.get_by_role("link", name="What the API tells of spaces")).to_be_visible()
 
 
 def test_signing_out_ends_in_front_of_the_sign_in_page_in_every_tab(ui, platform, window):

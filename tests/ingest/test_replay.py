@@ -73,7 +73,7 @@ def test_a_real_file_with_unnamed_row_numbers_arrives_row_by_row(
             rename={"Temperature": "temperature", "CO2": "co2"},
         )
         sent = listener.wait("telemetry", lambda seen: len(seen) == 300)
-        assert listener.payloads("status") == []
+        assert listener.payloads("status") == ["online"]
     assert report == ReplayReport(rows=300, messages=300, values=900)
     with file.open() as stream:
         rows = list(csv.reader(stream))[1:]
@@ -268,7 +268,9 @@ def test_a_broker_that_stays_away_stops_the_reading_and_is_told(tmp_path: Path) 
 
 
 def test_a_refused_message_stops_the_replay(tmp_path: Path) -> None:
-    settings = locked_settings(tmp_path, {"acme/logger-1": "topic write tenants/acme/devices/other/#"})
+    settings = locked_settings(
+        tmp_path, {"acme/logger-1": "topic write tenants/acme/devices/logger-1/status"}
+    )
     file = tmp_path / "file.csv"
     file.write_text("time,a\n2026-03-02T12:00Z,1\n")
     with broker(tmp_path, settings) as locked, logger(locked.port) as device:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 
 from insula_platform.access import Access, Requires
@@ -216,6 +217,7 @@ def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
             ui_url=ui_url,
             ui_client_secret=UI_SECRET,
         )
+        structlog.reset_defaults()  # another test may have shaped the logs of this process
         app = create_app(settings)
         probe_routes(app)
         service = _populate(deployment, settings)

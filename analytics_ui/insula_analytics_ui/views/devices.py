@@ -36,9 +36,9 @@ def _live() -> None:
         if not devices:
             empty(
                 "Here you will see your devices: where each is, what it measures, whether it still speaks.",
-                "Onboard the first one: it takes a name, a room and a minute.",
-                link="Onboard a device in the portal",
-                url=backend().settings.platform_url,
+                "An operator adds the first one: insula device add",
+                link="What the API tells of devices",
+                url=f"{backend().settings.platform_url}/docs",
             )
             return
         table = devices_table(devices, spaces, points, datetime.now(UTC))

@@ -58,9 +58,9 @@ def _no_rooms() -> None:
     st.html('<div class="in-head"><h2>Rooms</h2></div>')
     empty(
         "Here you will see the rooms of your building: what each measures now, and how it went.",
-        "Begin with the building and its rooms; then onboard the first device.",
-        link="Add a building in the portal",
-        url=backend().settings.platform_url,
+        "An operator adds the first device with its building and room: insula device add",
+        link="What the API tells of spaces",
+        url=f"{backend().settings.platform_url}/docs",
     )
 
 
@@ -152,9 +152,9 @@ def _values(room: Room, latest: Mapping[int, Latest], now: datetime) -> None:
     if not room.points:
         empty(
             f"Here you will see what {room.space.name} measures.",
-            "No device stands in this room yet.",
-            link="Onboard a device in the portal",
-            url=backend().settings.platform_url,
+            "No device stands in this room yet. An operator adds one: insula device add",
+            link="What the API tells of devices",
+            url=f"{backend().settings.platform_url}/docs",
         )
         return
     chosen, names = colours(room.points), labels(room.points)
