@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -16,13 +17,20 @@ class IngestSettings(TenantsSettings):
     mqtt_password: SecretStr | None = Field(default=None, description="Its password.")
     mqtt_version: Literal["5", "3.1.1"] = Field(
         default="5",
-        description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5: no shared "
-        "subscription, so one ingest process only.",
+        description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5.",
     )
     ingest_client_id: str = Field(
         default="insula-ingest-0",
         description="MQTT client id. The broker keeps this client's session while it is away, so each ingest "
         "process has one of its own, the same after every restart.",
+    )
+    ingest_share: bool = Field(
+        default=False,
+        description="Share the messages with further ingest processes (`$share/ingest/…`, MQTT 5). Mosquitto "
+        "forgets shared subscriptions when it restarts: see docs/decisions/0005.",
+    )
+    ingest_ready_file: Path | None = Field(
+        default=None, description="This file is there while ingest is subscribed: for a readiness probe."
     )
     ingest_receive_maximum: int = Field(
         default=4000, ge=1, le=65535, description="Messages in flight: the one bound on memory."

@@ -38,6 +38,7 @@ class MqttSource:
         self._five = settings.mqtt_version == "5"
         self._queue: queue.Queue[Message] = queue.Queue(settings.ingest_receive_maximum)
         self._session = 0
+        self._session_lock = threading.Lock()
         self._away = False
         self._subscribed = threading.Event()
         self._client = self._make_client()
@@ -87,10 +88,10 @@ class MqttSource:
         Messages of an earlier connection are passed over: the broker has sent or will send them again, and
         their packet identifiers may belong to others by now.
         """
-        session = self._session
-        for message in messages:
-            if message.session == session:
-                self._client.ack(message.mid, 1)
+        with self._session_lock:
+            for message in messages:
+                if message.session == self._session:
+                    self._client.ack(message.mid, 1)
 
     def stop(self) -> None:
         """Disconnect; the broker keeps the session and all that is not acknowledged."""
@@ -122,9 +123,8 @@ class MqttSource:
         if reason.is_failure:
             self._outage(f"the broker refuses {self._settings.mqtt_username}: {reason}")
             return
-        self._session += 1
         # Again on every connect: the broker may have lost its sessions.
-        client.subscribe((SHARE if self._five else "") + TELEMETRY, qos=1)
+        client.subscribe(SHARE + TELEMETRY if self._settings.ingest_share else TELEMETRY, qos=1)
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
@@ -132,7 +132,7 @@ class MqttSource:
         if any(code.is_failure for code in codes):
             self._outage(f"the broker refuses the subscription: {codes[0]}")
             return
-        self._subscribed.set()
+        self._tell_ready(ready=True)
         self._away = False
         log.info("connected to the broker")
 
@@ -142,9 +142,24 @@ class MqttSource:
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
-        self._subscribed.clear()
+        # At once, not at the next connect: paho queues what is sent in between, and the next connection
+        # would begin with acknowledgements of other messages that have these packet identifiers by then.
+        with self._session_lock:
+            self._session += 1
+        self._tell_ready(ready=False)
         if reason.is_failure:
             self._outage(f"the broker is away: {reason}")
+
+    def _tell_ready(self, *, ready: bool) -> None:
+        file = self._settings.ingest_ready_file
+        if ready:
+            self._subscribed.set()
+            if file:
+                file.touch()
+        else:
+            self._subscribed.clear()
+            if file:
+                file.unlink(missing_ok=True)
 
     def _outage(self, what: str) -> None:
         """One line an outage, however often the attempt is repeated."""

@@ -23,8 +23,10 @@ app = typer.Typer(
 )
 serve = typer.Typer(help="Run one of the services in the foreground.", no_args_is_help=True)
 tenant = typer.Typer(help="Tenants of this deployment.", no_args_is_help=True)
+device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
+app.add_typer(device, name="device")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -34,7 +36,7 @@ def main() -> None:
     for command in entry_points(group="insula.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name)
+            app.add_typer(loaded)
         else:
             app.command(command.name)(loaded)
     try:
@@ -163,6 +165,35 @@ def tenant_list(as_json: AsJson = False) -> None:
     for row in rows:
         table.add_row(row["slug"], row["name"], row["schema_version"] or "being made")
     Console().print(table)
+
+
+@device.command(name="add")
+def device_add(
+    slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
+    tenant_slug: Annotated[str, typer.Option("--tenant", help="The tenant it belongs to.")],
+    name: Annotated[str, typer.Option(help="The name that people know it by.")],
+    place: Annotated[
+        str | None,
+        typer.Option(metavar="SITE/BUILDING/STOREY/SPACE", help="Where it is; made where missing."),
+    ] = None,
+    time_zone: Annotated[str, typer.Option(help="IANA zone of a building that is made.")] = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Register a device and admit it at the broker. Its password is shown this once."""
+    from insula_platform.onboarding import add_device
+
+    added = add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone)
+    if as_json:
+        print(json.dumps(added._asdict()))  # noqa: T201 - the command's output
+        return
+    console = Console()
+    for label, value in (
+        ("broker", added.broker),
+        ("user name and client id", added.username),
+        ("password", added.password),
+        ("telemetry topic", added.topic),
+    ):
+        console.print(f"{label:<24} {value}", highlight=False, markup=False)
 
 
 def _become(module: str, *arguments: str) -> None:

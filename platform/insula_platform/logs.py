@@ -25,7 +25,7 @@ _QUIET = frozenset({"/healthz", "/readyz"})
 def configure_logging(level: str = "INFO") -> None:
     """Send the logs of this process, the libraries' included, to standard error.
 
-    Start uvicorn with `log_config=None, access_log=False`: its access log would show query strings.
+    Start uvicorn with `log_config=None, access_log=False`: `RequestLog` takes the place of its access log.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -57,24 +57,27 @@ def configure_logging(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # else a line for each attempt of an outage
     keep_secrets_out()
 
 
 def keep_secrets_out() -> None:
-    """Keep libraries that log secrets at DEBUG above it, and local variables out of tracebacks.
+    """Keep tokens that libraries log out of the logs, and local variables out of tracebacks.
 
     This holds in a process that never called `configure_logging`, too: structlog's own default prints locals.
     """
     logging.getLogger("authlib").setLevel(logging.INFO)  # logs whole tokens when it issues them
-    logging.getLogger("python_multipart").setLevel(logging.INFO)  # logs form values
+    # Query strings hold codes and states. A filter, because uvicorn sets its loggers' level when it starts.
+    logging.getLogger("uvicorn.access").addFilter(_drop)
     if not structlog.is_configured():
         structlog.configure(
             processors=[
                 structlog.contextvars.merge_contextvars,
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-            ]
+                structlog.processors.format_exc_info,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
         )
 
 
@@ -118,6 +121,10 @@ class RequestLog:
                     status=status,
                     ms=round((time.perf_counter() - start) * 1000, 1),
                 )
+
+
+def _drop(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def _request_id(scope: Scope) -> str:

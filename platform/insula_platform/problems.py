@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
+import sqlalchemy.exc
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,6 +19,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from insula_tenants.errors import InsulaError, InvalidInput
+
+log = structlog.stdlib.get_logger("insula.problems")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -90,6 +95,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InsulaError, _insula_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(sqlalchemy.exc.OperationalError, _database_away)
+    app.add_exception_handler(psycopg.OperationalError, _database_away)
 
 
 def add_schema(document: dict[str, Any]) -> None:
@@ -126,6 +133,18 @@ def _insula_error(request: Request, error: Exception) -> JSONResponse:
         instance=request.url.path,
         errors=errors,
         headers=getattr(error, "headers", None),
+    )
+
+
+def _database_away(request: Request, error: Exception) -> JSONResponse:
+    log.warning("the database does not answer", path=request.url.path, error=str(error).splitlines()[0])
+    return problem_response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database-away",
+        "The database does not answer.",
+        "nothing was changed; try again in a few seconds",
+        instance=request.url.path,
+        headers={"Retry-After": "5"},
     )
 
 

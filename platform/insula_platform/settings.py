@@ -59,7 +59,7 @@ class PlatformSettings(TenantsSettings):
     @property
     def ui_redirect_uri(self) -> str:
         """Where the analytics UI takes its authorization codes."""
-        return f"{self.ui_url}/oauth/callback"
+        return f"{self.ui_url}/auth/callback"
 
     @property
     def api_audience(self) -> str:

@@ -31,6 +31,10 @@ MAX_LIFETIME = 1800.0
 """Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
 
 
+PATIENCE = 5.0
+"""Seconds that a request waits for a connection."""
+
+
 class RoleSession(Session):
     """A SQLAlchemy session whose every transaction runs under the role in `info["role"]`."""
 
@@ -55,6 +59,8 @@ def sqlalchemy_engine(url: str, *, pool_size: int = 5, application_name: str = "
         max_overflow=0,
         pool_recycle=int(MAX_LIFETIME),
         pool_pre_ping=True,
+        pool_timeout=PATIENCE,
+        hide_parameters=True,  # a failed statement is logged without the values bound to it
         connect_args={"prepare_threshold": None, "application_name": application_name},
     )
 
@@ -114,6 +120,9 @@ class AsyncDatabases:
                 min_size=1,
                 max_size=pool_size,
                 max_lifetime=MAX_LIFETIME,
+                timeout=PATIENCE,
+                # After this it tries again when somebody asks, not after ever longer waits.
+                reconnect_timeout=PATIENCE,
                 check=AsyncConnectionPool.check_connection,
                 open=False,
                 name=f"{application_name}-{name}",

@@ -60,6 +60,7 @@ def admin_engine(admin_url: str) -> Engine:
     return create_engine(
         make_url(admin_url).set(drivername="postgresql+psycopg"),
         poolclass=NullPool,
+        hide_parameters=True,
         connect_args={
             "prepare_threshold": None,
             "application_name": "insula-migrate",

@@ -6,18 +6,17 @@ import base64
 import hashlib
 import re
 import secrets
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-import uvicorn
+import structlog
 from fastapi import FastAPI
 
 from insula_platform.access import Access, Requires
@@ -29,9 +28,13 @@ from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
 from insula_tenants.errors import Conflict, InvalidInput
 from tests.conftest import Deployment
+from tests.servers.platform import listen, serving
 
 PASSWORD = "correct horse battery"
 UI_SECRET = "the secret of the analytics UI, for tests"
+_NO_TLS = httpx.create_ssl_context(verify=False)
+"""Made once: each client would read the certificate authorities anew, 30 ms a time, for plain http."""
+
 ALL_SCOPES = "openid profile email devices:read devices:write readings:read readings:write members:read"
 
 
@@ -48,7 +51,7 @@ class Live:
 
     def client(self) -> httpx.Client:
         """A client program, without credentials."""
-        return httpx.Client(base_url=self.url, timeout=30)
+        return httpx.Client(base_url=self.url, timeout=30, verify=_NO_TLS)
 
     def token_request(self, auth: tuple[str, str] | None = (UI_CLIENT_ID, UI_SECRET), **form: str):
         """POST to the token endpoint."""
@@ -180,32 +183,46 @@ def probe_routes(app: FastAPI) -> None:
         return limit
 
 
+class _UiPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<h1>The UI</h1>")
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="session")
+def ui_url() -> Iterator[str]:
+    """Where the analytics UI would be: a page that browsers can land on."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _UiPage) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(20)
+
+
 @pytest.fixture(scope="module")
-def live(deployment: Deployment) -> Iterator[Live]:
+def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = PlatformSettings(
             public_url=url,
             secret_key="a secret key that is long enough for tests",
             database_url=deployment.service_url,
+            ui_url=ui_url,
             ui_client_secret=UI_SECRET,
         )
+        structlog.reset_defaults()  # another test may have shaped the logs of this process
         app = create_app(settings)
         probe_routes(app)
         service = _populate(deployment, settings)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        deadline = time.monotonic() + 20
-        while not server.started:
-            assert thread.is_alive(), "the platform did not start"
-            assert time.monotonic() < deadline, "the platform did not start in time"
-            time.sleep(0.01)
-        yield Live(url, settings, app.state.platform, deployment, service)
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
+        with serving(app, listener):
+            yield Live(url, settings, app.state.platform, deployment, service)
 
 
 def _populate(deployment: Deployment, settings: PlatformSettings) -> tuple[str, str]:

@@ -65,6 +65,7 @@ def test_a_person_signs_in_and_the_client_gets_tokens_for_their_tenant(live: Liv
         "name": "Ada",
         "email": "ada@example.com",
         "tenant": "acme",
+        "tenant_name": "Acme",
         "role": "owner",
     }
     probe = live.get("/api/v1/tenants/acme/probe", tokens["access_token"])
@@ -150,7 +151,7 @@ def test_without_pkce_by_s256_there_is_no_code(live: Live, changes: dict[str, st
     [
         ({"code_verifier": ""}, "invalid_request"),
         ({"code_verifier": "w" * 64}, "invalid_grant"),
-        ({"redirect_uri": "http://127.0.0.1:8501/other"}, "invalid_grant"),
+        ({"redirect_uri": "{ui}/other"}, "invalid_grant"),
         ({"redirect_uri": ""}, "invalid_grant"),
         ({"code": "guessed"}, "invalid_grant"),
         ({"code": ""}, "invalid_request"),
@@ -160,6 +161,7 @@ def test_a_code_needs_its_verifier_and_its_address(live: Live, changes: dict[str
     asked = Authorization(live)
     with Browser(live) as browser:
         code = browser.authorize(asked, "ada@example.com")["code"]
+    changes = {name: value.replace("{ui}", live.settings.ui_url) for name, value in changes.items()}
     refused = redeem(live, asked, code, **changes)
     assert (refused.status_code, refused.json()["error"]) == (400, error)
     assert redeem(live, asked, code).status_code == 200
@@ -201,8 +203,8 @@ def test_a_code_belongs_to_its_client(live: Live):
     "changes",
     [
         {"redirect_uri": "https://evil.example/callback"},
-        {"redirect_uri": "http://127.0.0.1:8501/oauth/callback/.."},
-        {"redirect_uri": "http://127.0.0.1:8501/oauth/callback?x=1"},
+        {"redirect_uri": "{ui}/auth/callback/.."},
+        {"redirect_uri": "{ui}/auth/callback?x=1"},
         {"redirect_uri": ""},
         {"redirect_uri": 'http://é/"\\'},
         {"client_id": "unknown"},
@@ -212,6 +214,7 @@ def test_a_code_belongs_to_its_client(live: Live):
     ],
 )
 def test_an_address_that_is_not_registered_is_never_visited(live: Live, changes: dict[str, str]):
+    changes = {name: value.replace("{ui}", live.settings.ui_url) for name, value in changes.items()}
     with Browser(live) as browser:
         page = browser.open("/oauth/authorize", **Authorization(live, **changes).parameters)
     assert page.status_code == 400
@@ -223,6 +226,7 @@ def test_an_address_that_is_not_registered_is_never_visited(live: Live, changes:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({"response_type": "code token"}, "unsupported_response_type"),
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "openid everything"}, "invalid_scope"),
         ({"prompt": "none"}, "login_required"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -11,9 +12,11 @@ from sqlalchemy import text
 
 from insula_platform.oauth.clients import create_service_client, delete_service_client, service_clients
 from insula_platform.oauth.keys import SigningKeys
+from insula_platform.oauth.models import fingerprint
 from insula_platform.people import add_member
 from insula_platform.people.models import Account
 from insula_tenants.errors import ConfigurationError, InvalidInput, NotFound
+from insula_tenants.migrate import admin_engine
 from tests.platform.conftest import UI_CLIENT_ID, UI_SECRET, Live
 
 
@@ -44,6 +47,35 @@ def test_of_eight_parallel_refreshes_one_succeeds(live: Live):
     with ThreadPoolExecutor(8) as pool:
         answers = [future.result() for future in [pool.submit(refresh, live, token) for _ in range(8)]]
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
+
+
+def test_a_stolen_token_used_while_the_owner_refreshes_leaves_nothing_alive(live: Live):
+    first = live.tokens_of("ada@example.com")["refresh_token"]
+    second = refresh(live, first).json()["refresh_token"]
+    admin = admin_engine(live.deployment.admin_url)
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with ThreadPoolExecutor(2) as pool:
+        with live.deployment.databases.core() as core:
+            core.execute(
+                text(
+                    "SELECT 1 FROM oauth_grants g JOIN oauth_refresh_tokens t ON t.grant_id = g.id"
+                    " WHERE t.token_hash = :hash FOR UPDATE OF g"
+                ),
+                {"hash": fingerprint(second)},
+            )
+            answers = [pool.submit(refresh, live, token) for token in (second, first)]
+            deadline = time.monotonic() + 20
+            while True:
+                with admin.connect() as connection:
+                    if connection.scalar(waiting) == 2:
+                        break
+                assert time.monotonic() < deadline, "the two requests do not wait for the lock"
+                time.sleep(0.01)
+        bodies = [answer.result().json() for answer in answers]
+    admin.dispose()
+    assert bodies[1]["error"] == "invalid_grant"
+    heir = bodies[0].get("refresh_token", second)
+    assert refresh(live, heir).json()["error"] == "invalid_grant"
 
 
 def test_a_refresh_may_ask_for_less_and_not_for_more(live: Live):
@@ -197,7 +229,7 @@ def test_userinfo_needs_the_scope_openid_and_a_membership(live: Live):
     assert live.get("/oauth/userinfo", service).status_code == 403
     assert live.get("/oauth/userinfo").status_code == 401
     token = live.tokens_of("erin@example.com", tenant="globex", scope="openid")["access_token"]
-    assert live.get("/oauth/userinfo", token).json().keys() == {"sub", "tenant", "role"}
+    assert live.get("/oauth/userinfo", token).json().keys() == {"sub", "tenant", "tenant_name", "role"}
     with live.deployment.databases.core() as core:
         core.execute(text("DELETE FROM memberships WHERE tenant_id = :id"), {"id": live.deployment.globex.id})
     assert live.get("/oauth/userinfo", token).status_code == 401

@@ -10,6 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from insula_platform.broker import mosquitto_command
+from insula_tenants.broker import CONTROL, INGEST, new_password
+from insula_tenants.broker.dynamic_security import DynamicSecurity
+
 MOSQUITTO = shutil.which("mosquitto") or shutil.which(
     "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 )
@@ -22,41 +28,83 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class MosquittoServer:
+class BrokerProcess:
+    """A broker as a child process that logs to `log`."""
+
+    def __init__(
+        self, directory: Path, command: list[str], environment: dict[str, str] | None = None
+    ) -> None:
+        self.directory = directory
+        self.log = directory / "output.log"
+        self._command = command
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self, port: int) -> None:
+        """Start and wait until it accepts connections on the port."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, env=self._environment
+            )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
+        """End the process and give its exit code; with SIGTERM Mosquitto writes its sessions to disk."""
+        if self._process is None:
+            return None
+        self._process.send_signal(how)
+        code = self._process.wait(10)
+        self._process = None
+        return code
+
+
+class MosquittoServer(BrokerProcess):
     """One broker process; `settings` are further lines of its configuration file."""
 
     def __init__(self, directory: Path, settings: str = "allow_anonymous true") -> None:
         assert MOSQUITTO, "mosquitto is not installed: run make system-packages"
         self.port = free_port()
-        self.directory = directory
-        self.log = directory / "mosquitto.log"
-        self._config = directory / "mosquitto.conf"
+        config = directory / "mosquitto.conf"
         user = "user root\n" if os.geteuid() == 0 else ""
-        self._config.write_text(
+        config.write_text(
             f"listener {self.port} 127.0.0.1\n{user}persistence true\npersistence_location {directory}/\n"
             f"max_queued_messages 0\n{settings}\n"
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(directory, [MOSQUITTO, "-c", str(config)])
+        self.log = directory / "mosquitto.log"
 
     def start(self) -> MosquittoServer:
         """Start and wait until it accepts connections."""
-        assert MOSQUITTO
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=subprocess.STDOUT
-            )
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                assert time.monotonic() < deadline, self.log.read_text()
-                time.sleep(0.02)
+        self.launch(self.port)
+        return self
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the process; with SIGTERM it writes its sessions and queues to disk."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(10)
-            self._process = None
+
+class SecuredMosquitto(BrokerProcess):
+    """Mosquitto as `insula demo` runs it: each device and service has a login."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        self.port = free_port()
+        self.passwords = {INGEST: new_password(), CONTROL: new_password()}
+        super().__init__(directory, [])
+
+    def start(self) -> SecuredMosquitto:
+        """Prepare the files, start, and wait until it accepts connections."""
+        services = {name: SecretStr(password) for name, password in self.passwords.items()}
+        self._command = mosquitto_command(self.directory / "state", self.port, services)
+        self.launch(self.port)
+        return self
+
+    @property
+    def access(self) -> DynamicSecurity:
+        """Access with the control service's login."""
+        return DynamicSecurity("127.0.0.1", self.port, CONTROL, self.passwords[CONTROL])

@@ -8,9 +8,12 @@ import signal
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 from sqlalchemy import make_url
 
@@ -52,20 +55,27 @@ class EmbeddedPostgres(PostgresServer):
 
     def restart(self, *, crash: bool) -> None:
         """Stop at once (`crash`: kill -9 the postmaster) and start again on the same data."""
-        pid = self._server.get_pid()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL if crash else signal.SIGINT)
+        with self.away(crash=crash):
+            pass
+
+    @contextmanager
+    def away(self, *, crash: bool = False) -> Iterator[None]:
+        """The server is down while the block runs."""
+        postmaster = psutil.Process(self._server.get_pid())
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        postmaster.send_signal(signal.SIGKILL if crash else signal.SIGINT)
         deadline = time.monotonic() + 30
-        while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
-            assert time.monotonic() < deadline, "the old postmaster is still there"
+        # The children notice a little later, and the shared memory is theirs until then.
+        while any(_lives(process) for process in processes):
+            assert time.monotonic() < deadline, "the old server is still there"
             time.sleep(0.05)
-        while True:  # its children notice a little later, and the shared memory is theirs until then
-            try:
-                self._server.ensure_postgres_running()
-                break
-            except Exception:
-                assert time.monotonic() < deadline, "PostgreSQL did not start again"
-                time.sleep(0.3)
+        # Nobody may collect the dead postmaster here, and its files would make it look alive.
+        for left in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            (self._directory / "data" / left).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            self._server.ensure_postgres_running()
 
     def stop(self) -> None:
         """Stop the server and remove its data."""
@@ -73,8 +83,8 @@ class EmbeddedPostgres(PostgresServer):
         self._directory.rmdir()
 
 
-def _is_zombie(pid: int) -> bool:
+def _lives(process: psutil.Process) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -17,12 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from insula_tenants.broker.access import broker_access
-from insula_tenants.broker.rules import CONTROL, INGEST
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
 
 from insula_platform.broker import (
     amqtt_command,
@@ -38,11 +35,13 @@ from insula_platform.demo.processes import Child, Processes
 from insula_platform.demo.secrets import DemoSecrets, write_private
 from insula_platform.demo.seed import device_secret, device_slug, seed
 from insula_platform.settings import PlatformSettings
+from insula_tenants.broker.access import broker_access
+from insula_tenants.broker.rules import CONTROL, INGEST
 from insula_tenants.database import MAIN, Databases
+from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.migrate import MigrationReport, admin_engine, migrate
 from insula_tenants.registry import resolve_tenant
-from insula_tenants.telemetry.models import Latest
 
 _HISTORY_HOURS = 24.0
 
@@ -54,9 +53,6 @@ class Addresses:
     api: int
     ui: int
     mqtt: int
-    """For devices."""
-    mqtt_services: int
-    """For the platform's own services; with amqtt the same."""
 
     @property
     def api_url(self) -> str:
@@ -91,7 +87,8 @@ class Demo:
         try:
             with self._console.status("Starting PostgreSQL") as status:
                 postgres = EmbeddedPostgres(self._directory / "postgresql")
-                addresses = _choose_addresses()
+                taken: set[int] = set()
+                addresses = Addresses(*(choose_port(preferred, taken) for preferred in (8000, 8501, 1883)))
                 report = self._start_all(postgres, addresses, status.update)
             if not self._ending.is_set():
                 self._announce(addresses, report)
@@ -131,12 +128,18 @@ class Demo:
         python = [sys.executable, "-m"]
         api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], environment)
         self._processes.start("worker", [*python, "insula_platform", "serve", "worker"], environment)
-        self._processes.start("ingest", [*python, "insula_ingest"], environment)
+        ready = self._directory / "ingest-ready"
+        ready.unlink(missing_ok=True)
+        ingest = self._processes.start(
+            "ingest", [*python, "insula_ingest"], environment | {"INSULA_INGEST_READY_FILE": str(ready)}
+        )
         ui = self._processes.start(
             "ui", [*python, "insula_analytics_ui", "--port", str(addresses.ui)], environment
         )
+        # Before the first subscription the broker has nobody to keep messages for.
+        self._processes.wait_ready(ingest, lambda: self._ending.is_set() or ready.exists())
         for tenant in TENANTS:
-            self._start_sensors(tenant, addresses, since[tenant.slug])
+            self._start_sensors(tenant, addresses, environment, since[tenant.slug])
         self._processes.wait_ready(
             api, lambda: self._ending.is_set() or _answers(f"{addresses.api_url}/readyz")
         )
@@ -156,7 +159,7 @@ class Demo:
             "INSULA_SECRET_KEY": secrets.get("secret key"),
             "INSULA_UI_CLIENT_SECRET": secrets.get("client insula-ui"),
             "INSULA_MQTT_HOST": LOOPBACK,
-            "INSULA_MQTT_PORT": str(addresses.mqtt_services),
+            "INSULA_MQTT_PORT": str(addresses.mqtt),
             "INSULA_MQTT_PASSWORD": secrets.get("broker ingest"),
             "INSULA_BROKER_ADMIN_PASSWORD": secrets.get("broker control"),
         }
@@ -167,10 +170,8 @@ class Demo:
             INGEST: SecretStr(self._secrets.get("broker ingest")),
             CONTROL: SecretStr(self._secrets.get("broker control")),
         }
-        if addresses.mqtt != addresses.mqtt_services:
-            command = mosquitto_command(
-                self._directory / "mosquitto", addresses.mqtt, services, services_port=addresses.mqtt_services
-            )
+        if choose_broker() == "mosquitto":
+            command = mosquitto_command(self._directory / "mosquitto", addresses.mqtt, services)
             child = self._processes.start("broker", command)
             chosen = {"INSULA_BROKER_ACCESS": "dynamic-security"}
         else:
@@ -186,7 +187,9 @@ class Demo:
         self._processes.wait_ready(child, lambda: is_open(addresses.mqtt))
         return chosen
 
-    def _start_sensors(self, tenant: DemoTenant, addresses: Addresses, hours: float) -> Child:
+    def _start_sensors(
+        self, tenant: DemoTenant, addresses: Addresses, environment: dict[str, str], hours: float
+    ) -> Child:
         credentials = [
             {
                 "device": device_slug(room, sensor),
@@ -205,9 +208,11 @@ class Demo:
             "--host": LOOPBACK,
             "--port": str(addresses.mqtt),
             "--time-zone": tenant.time_zone,
-            "--backfill": f"{min(hours, _HISTORY_HOURS):.2f}h",
+            "--protocol": environment.get("INSULA_MQTT_VERSION", "5"),
         }
-        command = [sys.executable, "-m", "insula_ingest.sensors", "rooms"]
+        if minutes := int(min(hours, _HISTORY_HOURS) * 60):
+            options["--backfill"] = f"{minutes}m"
+        command = [sys.executable, "-m", "insula_ingest.sensors.rooms"]
         return self._processes.start(
             f"sensors-{tenant.slug}", [*command, *(word for pair in options.items() for word in pair)]
         )
@@ -242,14 +247,6 @@ class Demo:
         console.print(f"Logs are in {_near(self._directory / 'log')}.  Ctrl-C ends everything.\n")
 
 
-def _choose_addresses() -> Addresses:
-    """The usual ports where they are free. Mosquitto has a second one, which devices cannot use."""
-    taken: set[int] = set()
-    api, ui, mqtt = (choose_port(preferred, taken) for preferred in (8000, 8501, 1883))
-    services = choose_port(0, taken) if choose_broker() == "mosquitto" else mqtt
-    return Addresses(api, ui, mqtt, services)
-
-
 def _take(path: Path) -> IO[str]:
     """Hold the directory for this process alone."""
     handle = path.open("w")
@@ -266,15 +263,15 @@ def _fields(environment: dict[str, str]) -> dict[str, str]:
 
 
 def _hours_since_last(databases: Databases, tenant: DemoTenant) -> float:
-    """How much of the past the sensors should send: since the newest reading, or a day."""
+    """How much of the past the sensors should send: since the one that fell silent first, or a day."""
     with databases.core() as core:
         context = resolve_tenant(core, tenant.slug)
     with databases.tenant(context) as session:
-        newest = session.scalar(select(func.max(Latest.time)))
-    if newest is None:
+        seen = [device.last_seen for device in list_devices(session, limit=1000) if device.id != TRY_OUT]
+    times = [time for time in seen if time is not None]
+    if len(times) < len(seen):
         return _HISTORY_HOURS
-    age: timedelta = datetime.now(UTC) - newest
-    return max(0.0, age / timedelta(hours=1))
+    return max(0.0, (datetime.now(UTC) - min(times)) / timedelta(hours=1))
 
 
 def _answers(url: str) -> bool:

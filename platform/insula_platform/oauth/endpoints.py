@@ -11,7 +11,7 @@ from authlib.oidc import rpinitiated
 from insula_platform.oauth.grants import lock_refresh_token
 from insula_platform.oauth.models import CLIENT_AUTH_METHODS, Client, RefreshToken
 from insula_platform.oauth.requests import ProviderRequest
-from insula_platform.oauth.tokens import InvalidToken, read_access_token_blocking, read_id_token_hint
+from insula_platform.oauth.tokens import InvalidToken, is_access_token, read_id_token_hint
 
 
 class UnsupportedTokenTypeError(OAuth2Error):  # type: ignore[misc] # Authlib ships no types
@@ -33,20 +33,13 @@ class Revocation(rfc7009.RevocationEndpoint):  # type: ignore[misc] # Authlib sh
 
     def query_token(self, token_string: str, _token_type_hint: str | None) -> RefreshToken | None:
         found = lock_refresh_token(self.server.core, token_string)
-        if found is None and self._is_access_token(token_string):
+        platform = self.server.platform
+        if found is None and is_access_token(platform.settings, platform.signing_keys, token_string):
             raise UnsupportedTokenTypeError
         return found
 
     def revoke_token(self, token: RefreshToken, _request: ProviderRequest) -> None:
         token.grant.revoke()
-
-    def _is_access_token(self, token: str) -> bool:
-        platform = self.server.platform
-        try:
-            read_access_token_blocking(platform.settings, platform.signing_keys, token)
-        except InvalidToken:
-            return False
-        return True
 
 
 class EndSession(rpinitiated.EndSessionEndpoint):  # type: ignore[misc] # Authlib ships no types

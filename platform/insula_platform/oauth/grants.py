@@ -115,7 +115,8 @@ class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib ships no typ
     def validate_code_challenge(self, grant: CodeGrant, redirect_uri: str) -> None:
         """Refuse an authorization request without a challenge by S256."""
         parameters = grant.request.payload.data
-        if not parameters.get("code_challenge") or parameters.get("code_challenge_method") != "S256":
+        # An absent method would mean `plain`; one that is not supported is refused by Authlib.
+        if not parameters.get("code_challenge") or not parameters.get("code_challenge_method"):
             raise InvalidRequestError(
                 "PKCE is required: send code_challenge with code_challenge_method=S256."
             )
@@ -196,7 +197,12 @@ def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None
 
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
-    claims = {"sub": member.get_user_id(), "tenant": member.tenant.slug, "role": member.role}
+    claims = {
+        "sub": member.get_user_id(),
+        "tenant": member.tenant.slug,
+        "tenant_name": member.tenant.name,
+        "role": member.role,
+    }
     if "profile" in granted:
         claims["name"] = member.account.name
     if "email" in granted:

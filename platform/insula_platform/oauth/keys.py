@@ -26,6 +26,7 @@ ALGORITHM = "RS256"
 
 _LOCK = 0x1A500A  # two processes that start on an empty database must not both make the first key
 _RELOAD_AFTER = 60.0
+_BELIEVED_FOR = 120.0
 _RELOAD_AT_MOST_EVERY = 5.0
 
 
@@ -55,8 +56,12 @@ class SigningKeys:
         return KeySet(list(self._fresh(_RELOAD_AFTER)))
 
     def known(self, kid: str) -> RSAKey | None:
-        """The key of this id if it was read a moment ago; never touches the database."""
-        if time.monotonic() - self._read_at > _RELOAD_AFTER:
+        """The key of this id if it was read not long ago; never touches the database.
+
+        What runs inside a session must use this one: asking for another connection while holding one could
+        wait for ever when the pool is exhausted.
+        """
+        if time.monotonic() - self._read_at > _BELIEVED_FOR:
             return None  # a key that was withdrawn must not be believed for ever
         return next((key for key in self._keys if key.kid == kid), None)
 

@@ -20,7 +20,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/oauth/jwks.json",
         "scopes_supported": list(scopes.SCOPES),
-        "claims_supported": ["sub", "name", "email", "tenant", "role", "auth_time", "nonce"],
+        "claims_supported": ["sub", "name", "email", "tenant", "tenant_name", "role", "auth_time", "nonce"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],

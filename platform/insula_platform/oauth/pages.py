@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from insula_platform.oauth.requests import Posted, ProviderRequest, Queried
-from insula_platform.oauth.server import Provider
+from insula_platform.oauth.server import provider
 from insula_platform.people import Member, memberships_of
 from insula_platform.signin import forms, sessions
 from insula_platform.signin.models import SigninSession
@@ -33,18 +33,18 @@ def authorize(request: Request, platform: CurrentPlatform, asked: Queried) -> Re
     """
     if not isinstance(asked, ProviderRequest):
         return _bad_request(platform, asked)
-    with platform.databases.core() as core:
-        session = sessions.find_session(core, platform.settings, request)
-        provider = Provider(platform, core, session.auth_time if session else None)
+    with provider(platform) as server:
+        session = sessions.find_session(server.core, platform.settings, request)
+        server.auth_time = session.auth_time if session else None
         try:
-            grant = provider.get_consent_grant(asked, end_user=session)
+            grant = server.get_consent_grant(asked, end_user=session)
             parameters = asked.payload.data
             may_ask = parameters.get("prompt") != "none"
             if session is None or grant.prompt == "login" or _is_too_old(session, parameters):
                 if not may_ask:
                     raise LoginRequiredError(redirect_uri=grant.redirect_uri)
                 return RedirectResponse(_signin_url(parameters), 303)
-            members = memberships_of(core, session.account_id)
+            members = memberships_of(server.core, session.account_id)
             member = _chosen(members, parameters, grant.redirect_uri)
             if member is None:
                 if not may_ask:
@@ -54,9 +54,9 @@ def authorize(request: Request, platform: CurrentPlatform, asked: Queried) -> Re
             error.state = asked.payload.state
             if not error.redirect_uri:
                 return _bad_request(platform, error)
-            return _with_issuer(platform, provider.handle_error_response(asked, error))
+            return _with_issuer(platform, server.handle_error_response(asked, error))
         return _with_issuer(
-            platform, provider.create_authorization_response(asked, grant_user=member, grant=grant)
+            platform, server.create_authorization_response(asked, grant_user=member, grant=grant)
         )
 
 
@@ -76,9 +76,10 @@ def _logout(request: Request, platform: Platform, asked: ProviderRequest | OAuth
     if not isinstance(asked, ProviderRequest):
         return _bad_request(platform, asked)
     settings, parameters = platform.settings, asked.payload.data
-    with platform.databases.core() as core:
+    with provider(platform) as server:
+        core = server.core
         try:
-            wish = Provider(platform, core).validate_endpoint_request("end_session", asked)
+            wish = server.validate_endpoint_request("end_session", asked)
         except OAuth2Error as error:
             return _bad_request(platform, error)
         session = sessions.find_session(core, settings, request)

@@ -17,7 +17,7 @@ from insula_platform.access import InsufficientScope, NotAuthenticated, authenti
 from insula_platform.oauth.grants import user_claims
 from insula_platform.oauth.metadata import metadata
 from insula_platform.oauth.requests import Posted, ProviderRequest
-from insula_platform.oauth.server import Provider
+from insula_platform.oauth.server import provider
 from insula_platform.oauth.tokens import AccessToken
 from insula_platform.people import memberships_of
 from insula_platform.state import CurrentPlatform, Platform
@@ -45,8 +45,8 @@ def token(platform: CurrentPlatform, asked: Posted) -> Response:
     if not isinstance(asked, ProviderRequest):
         return _refusal(asked)
     # Authlib answers errors with a response: the transaction commits, and with it the end of a stolen grant.
-    with platform.databases.core() as core:
-        answer: Response = Provider(platform, core).create_token_response(asked)
+    with provider(platform) as server:
+        answer: Response = server.create_token_response(asked)
     return answer
 
 
@@ -55,8 +55,8 @@ def revoke(platform: CurrentPlatform, asked: Posted) -> Response:
     """Revoke a refresh token and all that descends from the same sign-in (RFC 7009)."""
     if not isinstance(asked, ProviderRequest):
         return _refusal(asked)
-    with platform.databases.core() as core:
-        answer: Response = Provider(platform, core).create_endpoint_response("revocation", asked)
+    with provider(platform) as server:
+        answer: Response = server.create_endpoint_response("revocation", asked)
     return answer
 
 

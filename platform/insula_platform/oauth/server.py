@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from authlib.oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidScopeError
+from authlib.oauth2.rfc6749 import (
+    InvalidClientError,
+    InvalidScopeError,
+    OAuth2Error,
+    UnsupportedResponseTypeError,
+)
 from fastapi.responses import JSONResponse, Response
 from joserfc.jwk import RSAKey
 from sqlalchemy.orm import Session
@@ -23,19 +29,26 @@ from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
 
 
+@contextmanager
+def provider(platform: Platform) -> Iterator[Provider]:
+    """A provider on a transaction of its own."""
+    # The keys first: reading them inside the transaction would hold two connections at once.
+    key = platform.signing_keys.signing_key()
+    with platform.databases.core() as core:
+        yield Provider(platform, core, key)
+
+
 class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no types
-    """The authorization server for the length of one transaction.
+    """The authorization server for the length of one transaction; made by `provider`."""
 
-    `auth_time` is when the person of an authorization request proved who they are; nobody else needs it.
-    """
-
-    def __init__(self, platform: Platform, core: Session, auth_time: datetime | None = None) -> None:
+    def __init__(self, platform: Platform, core: Session, key: RSAKey) -> None:
         """Everything is registered here: grants with their extensions, endpoints, the token generator."""
         super().__init__(scopes_supported=list(scopes.SCOPES))
         self.platform = platform
         self.core = core
-        self.auth_time = auth_time
-        settings, key = platform.settings, platform.signing_keys.signing_key()
+        self.auth_time: datetime | None = None
+        """When the person of an authorization request proved who they are."""
+        settings = platform.settings
         id_token = IdToken(settings.public_url, settings.access_token_lifetime, key)
         self.register_grant(CodeGrant, [S256Challenge(), id_token])
         self.register_grant(RefreshGrant)
@@ -43,6 +56,18 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         self.register_endpoint(Revocation)
         self.register_endpoint(EndSession)
         self.register_token_generator("default", _TokenGenerator(settings, key))
+
+    def get_authorization_grant(self, request: ProviderRequest) -> CodeGrant:
+        """The one grant people use; Authlib's refusal of others, in words that can be read."""
+        try:
+            grant: CodeGrant = super().get_authorization_grant(request)
+        except UnsupportedResponseTypeError as error:
+            raise OAuth2Error(
+                "Only response_type=code is supported.",
+                error="unsupported_response_type",
+                redirect_uri=error.redirect_uri,
+            ) from None
+        return grant
 
     def query_client(self, client_id: str) -> Client | None:
         return self.core.get(Client, client_id) if client_id.isprintable() else None

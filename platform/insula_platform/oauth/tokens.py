@@ -72,14 +72,18 @@ async def read_access_token(settings: PlatformSettings, keys: SigningKeys, token
     return _access_token(settings, key, token)
 
 
-def read_access_token_blocking(settings: PlatformSettings, keys: SigningKeys, token: str) -> AccessToken:
-    """As `read_access_token`, for code that runs in a thread."""
-    return _access_token(settings, keys.find(_header(token, ACCESS_TOKEN_TYPE)), token)
+def is_access_token(settings: PlatformSettings, keys: SigningKeys, token: str) -> bool:
+    """Whether `token` is a valid access token, signed with a key that has been read already."""
+    try:
+        _access_token(settings, keys.known(_header(token, ACCESS_TOKEN_TYPE)), token)
+    except InvalidToken:
+        return False
+    return True
 
 
 def read_id_token_hint(settings: PlatformSettings, keys: SigningKeys, token: str) -> dict[str, Any]:
-    """The claims of an ID token of ours, expired or not, or `InvalidToken`."""
-    claims = _verified(keys.find(_header(token, "JWT")), token)
+    """The claims of an ID token of ours, expired or not, or `InvalidToken`. The keys must have been read."""
+    claims = _verified(keys.known(_header(token, "JWT")), token)
     if claims.get("iss") != settings.public_url:
         raise InvalidToken("the token was issued by someone else")
     return claims

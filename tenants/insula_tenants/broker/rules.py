@@ -1,0 +1,123 @@
+"""Who may publish and subscribe what: the one place, whichever broker enforces it.
+
+A device is bound to its own topics, and that binding makes a topic's tenant trustworthy::
+
+    tenants/{tenant}/devices/{device}/telemetry                    device -> ingest
+    tenants/{tenant}/devices/{device}/attributes                   device -> ingest
+    tenants/{tenant}/devices/{device}/status                       device -> ingest, retained
+    tenants/{tenant}/devices/{gateway}/children/{device}/telemetry gateway -> ingest
+    tenants/{tenant}/devices/{device}/desired                      control -> device, retained
+    tenants/{tenant}/devices/{device}/commands/{command}           control -> device
+    tenants/{tenant}/devices/{device}/commands/{command}/result    device -> control
+
+A client id is no less of a name than a user name: who connects under another's ends that session and drops
+what is queued for it. So a device must give its user name, `{tenant}/{device}`, as its client id too. The
+services choose theirs, one for each of their processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from insula_tenants.errors import InvalidInput
+from insula_tenants.names import check_slug, device_topic, is_slug
+
+INGEST = "insula-ingest"
+"""Login of the service that takes in what devices send."""
+CONTROL = "insula-control"
+"""Login that provisions devices, publishes desired state and commands, and hears their results."""
+SHARE_GROUP = "ingest"
+"""Shared subscriptions of ingest are `$share/ingest/{filter}`."""
+
+DYNAMIC_SECURITY = "$CONTROL/dynamic-security/v1"
+"""Topic that Mosquitto's dynamic-security plugin takes commands on."""
+DYNAMIC_SECURITY_RESPONSE = f"{DYNAMIC_SECURITY}/response"
+
+TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
+"""What devices send to ingest, below their own topic."""
+RESULTS = ("commands/+/result",)
+ORDERS = ("desired", "commands/+")
+"""What the platform sends to a device, below the device's topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The topic filters that bound one login. Whatever no filter covers is refused."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+    @property
+    def receive(self) -> tuple[str, ...]:
+        """Filters of the topics that may be delivered; those of a shared subscription are the plain ones."""
+        return tuple(one for one in self.subscribe if not one.startswith("$share/"))
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether the login may publish to this topic, by hand or as its last will."""
+        return not {"+", "#"}.intersection(topic) and any(covers(one, topic) for one in self.publish)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Whether every topic that this filter matches is one the login may subscribe to."""
+        return any(covers(one, topic_filter) for one in self.subscribe)
+
+    def may_receive(self, topic: str) -> bool:
+        """Whether a message on this topic may be delivered to the login."""
+        return any(covers(one, topic) for one in self.receive)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether the topic filter `wide` matches every topic that the topic or filter `narrow` does."""
+    wide_levels, narrow_levels = wide.split("/"), narrow.split("/")
+    for index, level in enumerate(wide_levels):
+        if level == "#":
+            return True
+        if index == len(narrow_levels) or narrow_levels[index] == "#":
+            return False
+        if level not in ("+", narrow_levels[index]):
+            return False
+    return len(wide_levels) == len(narrow_levels)
+
+
+@lru_cache(maxsize=4096)
+def device_rules(tenant_slug: str, device_slug: str) -> Rules:
+    """The rules of one device; `InvalidInput` when a name is no slug, so that none can hold a wildcard."""
+    tenant, device = check_slug(tenant_slug, field="tenant"), check_slug(device_slug, field="device")
+    return Rules(
+        publish=tuple(device_topic(tenant, device, leaf) for leaf in (*TELEMETRY, *RESULTS)),
+        subscribe=tuple(device_topic(tenant, device, leaf) for leaf in ORDERS),
+    )
+
+
+def service_rules(service: str) -> Rules:
+    """The rules of one of the platform's own logins; `InvalidInput` when there is no such service."""
+    if service not in _SERVICES:
+        raise InvalidInput("service", f"{service!r} is no service: use one of {', '.join(sorted(_SERVICES))}")
+    return _SERVICES[service]
+
+
+def rules_of(username: str) -> Rules | None:
+    """The rules of a user name, `{tenant}/{device}` or a service's; None when it can be nobody's."""
+    if username in _SERVICES:
+        return _SERVICES[username]
+    tenant, _, device = username.partition("/")
+    return device_rules(tenant, device) if is_slug(tenant) and is_slug(device) else None
+
+
+def _of_all_devices(*leaves: str) -> tuple[str, ...]:
+    return tuple(device_topic("+", "+", leaf) for leaf in leaves)
+
+
+_SERVICES = {
+    INGEST: Rules(
+        publish=(),
+        subscribe=(
+            *_of_all_devices(*TELEMETRY),
+            *(f"$share/{SHARE_GROUP}/{one}" for one in _of_all_devices(*TELEMETRY)),
+        ),
+    ),
+    CONTROL: Rules(
+        publish=(*_of_all_devices(*ORDERS), DYNAMIC_SECURITY),
+        subscribe=(*_of_all_devices(*RESULTS), DYNAMIC_SECURITY_RESPONSE),
+    ),
+}
