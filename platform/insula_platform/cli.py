@@ -65,7 +65,7 @@ def migrate(as_json: AsJson = False) -> None:
     from insula_tenants.settings import TenantsSettings
 
     settings = TenantsSettings()
-    report = run(settings.require_database_admin_url(), settings.require_database_url())
+    report = run(settings.admin_urls(), settings.service_urls())
     if as_json:
         print(json.dumps({"core": report.core_version, "migrated": report.migrated, "failed": report.failed}))  # noqa: T201
     else:
@@ -135,11 +135,11 @@ def tenant_create(
     name: Annotated[str, typer.Option(help="The name that people know it by.")],
 ) -> None:
     """Create a tenant: schema, role and registry entry, in one transaction."""
-    from insula_tenants.migrate import admin_engine
+    from insula_tenants.administration import Administration
     from insula_tenants.registry import create_tenant
     from insula_tenants.settings import TenantsSettings
 
-    admin = admin_engine(TenantsSettings().require_database_admin_url())
+    admin = Administration(TenantsSettings().admin_urls())
     tenant_id = create_tenant(admin, slug, name)
     Console().print(f"tenant {slug} is ready ({tenant_id})")
 
@@ -147,7 +147,7 @@ def tenant_create(
 @tenant.command(name="list")
 def tenant_list(as_json: AsJson = False) -> None:
     """List the tenants."""
-    from insula_tenants.database import MAIN, Databases
+    from insula_tenants.database import Databases
     from insula_tenants.registry import list_tenants
     from insula_tenants.settings import TenantsSettings
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.database import Databases
 from insula_tenants.migrate import head
 from insula_tenants.registry import list_tenants
 from insula_tenants.settings import TenantsSettings

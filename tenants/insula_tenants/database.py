@@ -22,7 +22,15 @@ from insula_tenants.errors import ConfigurationError, NoRole
 from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.settings import MAIN
 
-__all__ = ["MAIN", "MAX_LIFETIME", "SET_ROLE", "AsyncDatabases", "Databases", "RoleSession", "sqlalchemy_engine"]
+__all__ = [
+    "MAIN",
+    "MAX_LIFETIME",
+    "SET_ROLE",
+    "AsyncDatabases",
+    "Databases",
+    "RoleSession",
+    "sqlalchemy_engine",
+]
 
 SET_ROLE = "SELECT set_config('role', %s, true)"
 """`SET LOCAL ROLE` with its name as a parameter. With it the search path follows: it is `"$user"`."""

@@ -92,7 +92,9 @@ def migrate(
         with _serialized(admin_url) as connection:
             install_extension(connection)
             _prepare_roles(connection, service_urls[name])
-            upgrade_schema(connection, "core", CORE_SCHEMA) if name == MAIN else _prepare_functions(connection)
+            upgrade_schema(connection, "core", CORE_SCHEMA) if name == MAIN else _prepare_functions(
+                connection
+            )
     registry = admin_engine(admin_urls[MAIN])
     with registry.begin() as connection:
         storage = detect_engine(connection)
@@ -185,7 +187,9 @@ def _prepare_roles(connection: Connection, service_url: str) -> None:
     functions = sql.Identifier(FUNCTIONS_SCHEMA)
     roles.execute(
         connection,
-        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(functions, sql.Identifier(OWNER_ROLE)),
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
+            functions, sql.Identifier(OWNER_ROLE)
+        ),
     )
     roles.execute(connection, sql.SQL("GRANT USAGE ON SCHEMA {} TO PUBLIC").format(functions))
 

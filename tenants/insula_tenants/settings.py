@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from insula_tenants.errors import ConfigurationError
 
-
 MAIN = "main"
 """Name of the database that holds the registry, and tenants that were placed nowhere else."""
 

@@ -35,12 +35,13 @@ from insula_platform.demo.processes import Child, Processes
 from insula_platform.demo.secrets import DemoSecrets, write_private
 from insula_platform.demo.seed import device_secret, device_slug, seed
 from insula_platform.settings import PlatformSettings
+from insula_tenants.administration import Administration
 from insula_tenants.broker.access import broker_access
 from insula_tenants.broker.rules import CONTROL, INGEST
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
-from insula_tenants.migrate import MigrationReport, admin_engine, migrate
+from insula_tenants.migrate import MigrationReport, migrate
 from insula_tenants.registry import resolve_tenant
 
 _HISTORY_HOURS = 24.0
@@ -117,13 +118,13 @@ class Demo:
         settings = PlatformSettings.model_validate(_fields(environment))
         say("Preparing two tenants")
         databases = Databases({MAIN: postgres.service_url}, application_name="insula-demo")
-        admin = admin_engine(postgres.admin_url)
+        admin = Administration({MAIN: postgres.admin_url})
         try:
             seed(admin, databases, broker_access(settings), self._secrets)
             since = {tenant.slug: _hours_since_last(databases, tenant) for tenant in TENANTS}
         finally:
             databases.close()
-            admin.dispose()
+            admin.close()
         say("Starting the services")
         python = [sys.executable, "-m"]
         api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], environment)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from insula_tenants.broker.access import BrokerAccess
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
 from insula_platform.demo.secrets import DemoSecrets
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.people.models import Account
 from insula_platform.people.service import add_member, create_account
+from insula_tenants.administration import Administration
+from insula_tenants.broker.access import BrokerAccess
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import Device
@@ -19,7 +20,7 @@ from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.spaces import ensure_space
 
 
-def seed(admin: Engine, databases: Databases, broker: BrokerAccess, secrets: DemoSecrets) -> None:
+def seed(admin: Administration, databases: Databases, broker: BrokerAccess, secrets: DemoSecrets) -> None:
     """Everything the demo shows, for both tenants."""
     for tenant in TENANTS:
         context = _ensure_tenant(admin, databases, tenant)
@@ -38,7 +39,7 @@ def device_secret(tenant: str, device: str) -> str:
     return f"device {tenant}/{device}"
 
 
-def _ensure_tenant(admin: Engine, databases: Databases, tenant: DemoTenant) -> TenantContext:
+def _ensure_tenant(admin: Administration, databases: Databases, tenant: DemoTenant) -> TenantContext:
     try:
         with databases.core() as core:
             return resolve_tenant(core, tenant.slug)

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import DateTime, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import Core
@@ -22,4 +23,12 @@ class Tenant(Core):
     database: Mapped[str] = mapped_column(Text, server_default="main")
     schema_version: Mapped[str | None] = mapped_column(Text)
     """Revision of the tenant tree; None while the tenant is being made."""
+    status: Mapped[str] = mapped_column(Text, server_default="active")
+    """`creating`, `active`, `suspended` or `deleting`."""
+    status_reason: Mapped[str | None] = mapped_column(Text)
+    plan: Mapped[str] = mapped_column(Text, server_default="standard")
+    quotas: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    """Limits of this tenant alone, over those of its plan."""
+    delete_after: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    creation_key: Mapped[str | None] = mapped_column(Text, unique=True)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import cache
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from insula_tenants import context, roles
+from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput, NotFound, TenantUnavailable
-from insula_tenants.migrate import head, upgrade_tenant
+from insula_tenants.migrate import head, publish_version, upgrade_schema
 from insula_tenants.names import check_slug, is_slug, schema_of
 from insula_tenants.registry.models import Tenant
+from insula_tenants.settings import MAIN
 
 
 def resolve_tenant(core: Session, slug: str) -> TenantContext:
@@ -36,32 +38,39 @@ def list_tenants(core: Session) -> list[Tenant]:
     return list(core.scalars(select(Tenant).order_by(Tenant.slug)))
 
 
-def create_tenant(admin: Engine, slug: str, name: str) -> UUID:
-    """Create a tenant: registry row, role, schema and tables, in one transaction.
+def create_tenant(admins: Administration, slug: str, name: str, *, database: str = MAIN) -> UUID:
+    """Create a tenant: registry row, role, schema and tables.
 
-    PostgreSQL's DDL is transactional, roles included, so nothing half-made is ever visible.
-    Raises `InvalidInput` for a bad slug or name and `Conflict` when the slug, or the schema name it maps to,
-    is taken.
+    PostgreSQL's DDL is transactional, roles included, so the schema is made in one transaction of the
+    tenant's database. Until the registry says that it is there, the tenant is not found by anybody.
+    Raises `InvalidInput` for a bad slug, name or database and `Conflict` when the slug is taken.
     """
     schema = schema_of(check_slug(slug))
     if not name.strip():
         raise InvalidInput("name", "the name is empty: give the tenant a name that people know it by")
+    home = admins.database(database)
     tenant_id = uuid4()
-    with admin.begin() as connection:
-        # Serialized: two slugs may map to one schema name (a-b-c and a-b_c cannot both be slugs, but the
-        # check and the insert must see the same registry).
-        connection.execute(text("LOCK TABLE insula.tenants IN SHARE ROW EXCLUSIVE MODE"))
-        if connection.scalar(text("SELECT 1 FROM insula.tenants WHERE slug = :slug"), {"slug": slug}):
-            raise Conflict(f"there is a tenant {slug!r} already")
-        connection.execute(
-            text("INSERT INTO insula.tenants (id, slug, name) VALUES (:id, :slug, :name)"),
-            {"id": tenant_id, "slug": slug, "name": name.strip()},
+    with admins.registry.begin() as connection:
+        inserted = connection.execute(
+            text(
+                "INSERT INTO insula.tenants (id, slug, name, database, status)"
+                " VALUES (:id, :slug, :name, :database, 'creating') ON CONFLICT (slug) DO NOTHING"
+            ),
+            {"id": tenant_id, "slug": slug, "name": name.strip(), "database": database},
         )
+        if inserted.rowcount == 0:
+            raise Conflict(f"there is a tenant {slug!r} already")
+    with home.begin() as connection:
         roles.ensure_role(connection, schema)
         for login in roles.service_logins(connection):
             roles.grant_membership(connection, schema, login)
         roles.ensure_schema(connection, schema)
-        upgrade_tenant(connection, slug, schema)
+        upgrade_schema(connection, "tenant", schema)
+    with admins.registry.begin() as connection:
+        publish_version(connection, slug)
+        connection.execute(
+            text("UPDATE insula.tenants SET status = 'active' WHERE id = :id"), {"id": tenant_id}
+        )
     return tenant_id
 
 
