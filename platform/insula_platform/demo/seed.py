@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from insula_tenants.broker.access import BrokerAccess
 from sqlalchemy import Engine, select
 
 from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
@@ -10,6 +9,7 @@ from insula_platform.demo.secrets import DemoSecrets
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.people.models import Account
 from insula_platform.people.service import add_member, create_account
+from insula_tenants.broker.access import BrokerAccess
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import Device
