@@ -80,9 +80,7 @@ def test_without_a_database_the_setting_is_named():
     assert "INSULA_DATABASE_ADMIN_URL is not set" in failed.stderr
 
 
-def test_an_added_device_connects_with_what_was_told(
-    environment: dict[str, str], broker: SecuredMosquitto
-):
+def test_an_added_device_connects_with_what_was_told(environment: dict[str, str], broker: SecuredMosquitto):
     place = "Brussels/Forum/Ground floor/Lobby"
     added = insula(
         *("device", "add", "lobby-lamp", "--tenant", "acme", "--name", "Lamp", "--place", place, "--json"),
