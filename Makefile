@@ -20,6 +20,10 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mosquitto, real Chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images anew, from a running demo
+	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy strict, the arrows between packages, the lock files
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import TenantUnavailable
 from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
+
+log = logging.getLogger(__name__)
 
 _DETAILS_SHOWN = 5
 
@@ -89,8 +92,20 @@ def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
             f"payload: {len(message.payload)} bytes, at most {max_payload_bytes} are taken; send less",
         )
     else:
-        decoded = decode_json(message.payload, message.received_at)
+        decoded = _decode(message)
     return _Parsed(message, levels[1], levels[3], decoded)
+
+
+def _decode(message: Message) -> Decoded:
+    try:
+        return decode_json(message.payload, message.received_at)
+    except Exception:
+        # A codec must not raise for what a device sent. One that does is our fault, and still must not end
+        # ingest for everybody: the broker would send the message again after every restart.
+        log.exception("the codec failed on a message on %s", message.topic)
+        decoded = Decoded()
+        decoded.reject(Reason.MALFORMED, "it could not be read; the fault is in the platform's codec")
+        return decoded
 
 
 def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:
@@ -130,8 +145,8 @@ def _dead_letter(item: _Parsed, rejected: list[Rejected]) -> NewDeadLetter | Non
     if not rejected:
         return None
     details = "; ".join(each.detail for each in rejected[:_DETAILS_SHOWN])
-    if len(rejected) > _DETAILS_SHOWN:
-        details += f"; and {len(rejected) - _DETAILS_SHOWN} more"
+    if more := max(0, len(rejected) - _DETAILS_SHOWN) + item.decoded.not_kept:
+        details += f"; and {more} more"
     return NewDeadLetter(
         received_at=datetime.fromtimestamp(item.message.received_at / 1e6, UTC),
         topic=item.message.topic,

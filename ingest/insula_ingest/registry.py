@@ -20,6 +20,8 @@ from insula_tenants.devices import Device, Point
 from insula_tenants.errors import NotFound
 from insula_tenants.registry import resolve_tenant
 
+_ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
+
 STALENESS = 30.0
 """Seconds after which an entry is read again."""
 
@@ -123,6 +125,9 @@ class DeviceRegistry:
 
     def _make_points(self, session: Session, names: Mapping[int, list[str]]) -> list[tuple[int, str, int]]:
         rows = [{"device_id": device_id, "name": name} for device_id, each in names.items() for name in each]
-        session.execute(insert(Point).values(rows).on_conflict_do_nothing())
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            session.execute(
+                insert(Point).values(rows[start : start + _ROWS_AT_ONCE]).on_conflict_do_nothing()
+            )
         query = select(Point.device_id, Point.name, Point.id).where(Point.device_id.in_(names))
         return [(device_id, name, point_id) for device_id, name, point_id in session.execute(query)]

@@ -36,10 +36,10 @@ class IngestSettings(TenantsSettings):
         default=4000, ge=1, le=65535, description="Messages in flight: the one bound on memory."
     )
     ingest_batch_messages: int = Field(
-        default=2000, ge=1, description="A batch closes at this many messages,"
+        default=2000, ge=1, description="A batch closes with this many messages."
     )
     ingest_batch_seconds: float = Field(
-        default=0.2, gt=0, description="or this many seconds after its first."
+        default=0.2, gt=0, description="A batch closes this many seconds after its first message."
     )
     ingest_max_payload_bytes: int = Field(
         default=1_048_576, ge=1024, description="A larger payload is a dead letter, its beginning kept."

@@ -7,6 +7,7 @@ network thread waits and TCP pushes back).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 TELEMETRY = "tenants/+/devices/+/telemetry"
 SHARE = "$share/ingest/"
+BATCH_BYTES = 16 * 1024 * 1024
+"""A batch closes with this much payload, whatever it decodes to."""
 _NEVER_EXPIRES = 0xFFFFFFFF
 
 
@@ -41,10 +44,12 @@ class MqttSource:
         self._session_lock = threading.Lock()
         self._away = False
         self._subscribed = threading.Event()
+        self._stopping = threading.Event()
         self._client = self._make_client()
 
     def start(self) -> None:
         """Connect in the background; keep trying until the broker is there."""
+        self._tell_ready(ready=False)  # a process that was killed left its file
         host, port = self._settings.mqtt_host, self._settings.mqtt_port
         if self._five:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has no types here
@@ -60,7 +65,8 @@ class MqttSource:
         return self._subscribed.wait(timeout)
 
     def next_batch(self, *, most: int, seconds: float, idle: float) -> list[Message]:
-        """Messages in order of receipt: at most `most`, collected for `seconds` after the first.
+        """Messages in order of receipt: at most `most`, collected for `seconds` after the first, or until
+        their payloads come to `BATCH_BYTES`.
 
         Empty when none came within `idle` seconds.
         """
@@ -69,7 +75,8 @@ class MqttSource:
         except queue.Empty:
             return []
         closes = time.monotonic() + seconds
-        while len(batch) < most:
+        room = BATCH_BYTES - len(batch[0].payload)
+        while len(batch) < most and room > 0:
             try:
                 batch.append(self._queue.get_nowait())
             except queue.Empty:
@@ -80,6 +87,7 @@ class MqttSource:
                     batch.append(self._queue.get(timeout=left))
                 except queue.Empty:
                     break
+            room -= len(batch[-1].payload)
         return batch
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
@@ -95,6 +103,7 @@ class MqttSource:
 
     def stop(self) -> None:
         """Disconnect; the broker keeps the session and all that is not acknowledged."""
+        self._stopping.set()  # else the network thread may wait for room in a queue that nobody empties
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -146,20 +155,27 @@ class MqttSource:
         # would begin with acknowledgements of other messages that have these packet identifiers by then.
         with self._session_lock:
             self._session += 1
+            self._forget_queued()
         self._tell_ready(ready=False)
         if reason.is_failure:
             self._outage(f"the broker is away: {reason}")
 
+    def _forget_queued(self) -> None:
+        """Make room: the broker sends all of it again."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
+
     def _tell_ready(self, *, ready: bool) -> None:
-        file = self._settings.ingest_ready_file
         if ready:
             self._subscribed.set()
-            if file:
-                file.touch()
         else:
             self._subscribed.clear()
-            if file:
-                file.unlink(missing_ok=True)
+        if file := self._settings.ingest_ready_file:
+            try:
+                file.touch() if ready else file.unlink(missing_ok=True)
+            except OSError as error:  # an error must not end the network thread
+                log.error("the ready file cannot be written: %s", error)  # noqa: TRY400 - one line
 
     def _outage(self, what: str) -> None:
         """One line an outage, however often the attempt is repeated."""
@@ -168,6 +184,12 @@ class MqttSource:
             log.warning("%s; trying again until it is back", what)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        self._queue.put(
-            Message(message.topic, bytes(message.payload), time.time_ns() // 1000, message.mid, self._session)
+        received = Message(
+            message.topic, bytes(message.payload), time.time_ns() // 1000, message.mid, self._session
         )
+        while not self._stopping.is_set():
+            try:
+                self._queue.put(received, timeout=0.5)
+            except queue.Full:
+                continue
+            return

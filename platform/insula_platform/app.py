@@ -109,13 +109,13 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(oauth_pages)
     app.include_router(signin_routes)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_api_route("/healthz", healthz, tags=["operation"])
-    app.add_api_route("/readyz", readyz, tags=["operation"], responses=problems.problem_responses(503))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.add_api_route("/healthz", healthz, tags=["Operation"])
+    app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
 
 
 def describe(app: FastAPI) -> None:

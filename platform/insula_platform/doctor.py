@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from insula_tenants.database import Databases
@@ -32,8 +32,9 @@ def examine() -> Iterator[Finding]:
     try:
         with databases.core() as core:
             yield from _examine_database(core)
-    except OperationalError as error:
-        yield Finding("database", str(error.orig).splitlines()[0], False)
+    except DBAPIError as error:
+        fix = "" if isinstance(error, OperationalError) else "; run `insula migrate`"
+        yield Finding("database", str(error.orig).splitlines()[0] + fix, False)
     finally:
         databases.close()
     try:

@@ -96,6 +96,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(sqlalchemy.exc.OperationalError, _database_away)
+    app.add_exception_handler(sqlalchemy.exc.TimeoutError, _database_away)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
 
 

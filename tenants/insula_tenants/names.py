@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from zoneinfo import available_timezones
 
 from insula_tenants.errors import InvalidInput
 
@@ -42,6 +44,12 @@ def is_point_name(value: str) -> bool:
     That is SenML's alphabet for names (RFC 8428, section 4.5.1).
     """
     return _POINT.fullmatch(value) is not None
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The IANA time zones, without `localtime`, which is a link of this machine."""
+    return frozenset(available_timezones() - {"localtime"})
 
 
 def schema_of(tenant_slug: str) -> str:

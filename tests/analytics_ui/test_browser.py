@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.analytics_ui.fake_platform import (
     ANNA,
@@ -27,17 +26,8 @@ from tests.analytics_ui.fake_platform import (
     running_platform,
 )
 from tests.servers.mosquitto import free_port
+from tests.servers.programs import chromium
 
-CHROMIUM_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SOON = 20_000
 """Milliseconds that a condition may take on a busy machine."""
 
@@ -104,14 +94,10 @@ def ui(platform: FakePlatform, tmp_path_factory: pytest.TempPathFactory) -> Iter
     process.stop()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable, "chromium is not installed: run make system-packages"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+@pytest.fixture(scope="module", name="chromium")
+def _chromium() -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -72,6 +72,10 @@ def test_telemetry_is_read(document: object, expected: list[tuple[str, int | Non
         (b'{"ts": 1763860000, "values": {"a": 1}}', Reason.IMPLAUSIBLE_TIME),
         (b'{"ts": 0, "values": {"a": 1}}', Reason.IMPLAUSIBLE_TIME),
         (b'{"ts": 1e300, "values": {"a": 1}}', Reason.IMPLAUSIBLE_TIME),
+        (b'{"ts": 1e306, "values": {"a": 1}}', Reason.IMPLAUSIBLE_TIME),
+        (b'{"ts": -1.7e308, "values": {"a": 1}}', Reason.IMPLAUSIBLE_TIME),
+        (b'[{"n": "a", "t": 1e305, "v": 1}]', Reason.IMPLAUSIBLE_TIME),
+        (b'[{"bn": "a", "bt": -1e308, "t": -1e308, "v": 1}]', Reason.IMPLAUSIBLE_TIME),
     ],
 )
 def test_what_cannot_be_read_is_rejected_with_a_reason(payload: bytes, reason: Reason | None):
@@ -79,6 +83,20 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(payload: bytes, reason: R
     assert not decoded.values
     assert len(decoded.rejected) == 1
     assert reason is None or decoded.rejected[0].reason == reason
+
+
+@pytest.mark.parametrize("depth", range(900, 1100, 7))
+def test_nesting_of_any_depth_is_rejected(depth: int):
+    for payload in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+        decoded = decode_json(payload, NOW)
+        assert not decoded.values
+        assert decoded.rejected
+
+
+def test_of_endless_garbage_only_the_beginning_is_kept():
+    decoded = decode([1] * 100_000)
+    assert len(decoded.rejected) == 20
+    assert decoded.not_kept == 99_980
 
 
 def test_good_neighbours_of_a_bad_value_are_read():

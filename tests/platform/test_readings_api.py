@@ -9,10 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.spaces import ensure_space
+from insula_tenants.telemetry.models import Reading
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.platform.conftest import Live
@@ -188,11 +190,13 @@ def test_points_of_a_neighbour_give_nothing_like_points_that_do_not_exist(
     with deployment.databases.tenant(deployment.globex) as session:
         create_device(session, "room-z", name="Z", points=[NewPoint(f"p{n}") for n in range(50)])
         foreign = max(point.id for point in list_points(session))
-    assert (
-        pages(live, token, readings_path([foreign]))
-        == pages(live, token, readings_path([2_000_000_000]))
-        == []
-    )
+    batch = TenantBatch(deployment.globex, {(foreign, round(START.timestamp() * 1e6)): 1.0})
+    with psycopg.connect(deployment.service_url, autocommit=True) as connection:
+        TelemetryWriter(connection).write([batch])
+    with deployment.databases.tenant(deployment.globex) as session:
+        assert session.scalar(select(Reading.value).where(Reading.point_id == foreign)) == 1.0
+    nothing = pages(live, token, readings_path([foreign]))
+    assert nothing == pages(live, token, readings_path([2_000_000_000])) == []
 
 
 @pytest.mark.parametrize(
@@ -225,6 +229,7 @@ def test_each_list_is_for_its_own_tenant_alone(
         ("point=1&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&bucket=5x", "bucket"),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&bucket=0m", "bucket"),
+        ("point=1&from=2016-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&bucket=1s", "bucket"),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&bucket=99999y", "bucket"),
         (
             "point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&bucket=1h&aggregate=median",

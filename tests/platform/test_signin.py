@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from urllib.parse import urlencode
 
 import pytest
 from argon2 import PasswordHasher
-from playwright.sync_api import sync_playwright
 from sqlalchemy import text
 
 from insula_platform.people import check_password, create_account, memberships_of
@@ -18,6 +16,7 @@ from insula_platform.signin.sessions import cookie_name
 from insula_platform.signin.throttle import MAX_PER_ACCOUNT, MAX_PER_ADDRESS, MAX_REMEMBERED, Throttle
 from insula_tenants.errors import Conflict, InvalidInput
 from tests.platform.conftest import PASSWORD, Authorization, Browser, Live, returned
+from tests.servers.programs import chromium
 
 
 def test_a_wrong_password_and_an_unknown_address_get_the_same_page(live: Live):
@@ -283,9 +282,8 @@ def test_the_brake_counts_addresses_forgives_success_and_bounds_its_memory():
 def test_in_chromium_the_forms_may_lead_back_to_the_ui(live: Live):
     """Chromium holds redirects after a form against the page's policy; httpx knows no policy."""
     asked = Authorization(live)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        page = chromium.new_page()
+    with chromium() as browser:
+        page = browser.new_page()
         page.goto(f"{live.url}/oauth/authorize?{urlencode(asked.parameters)}")
         page.get_by_label("E-mail address").fill("ada@example.com")
         page.get_by_label("Password").fill(PASSWORD)
@@ -297,7 +295,6 @@ def test_in_chromium_the_forms_may_lead_back_to_the_ui(live: Live):
         page.get_by_role("button", name="Sign out").click()
         page.get_by_text("The UI").wait_for()
         assert page.url == f"{live.settings.ui_url}/"
-        chromium.close()
 
 
 def test_an_unknown_address_costs_as_much_as_a_known_one(live: Live, monkeypatch: pytest.MonkeyPatch):

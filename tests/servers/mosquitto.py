@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +14,7 @@ from pydantic import SecretStr
 from insula_platform.broker import mosquitto_command
 from insula_tenants.broker import CONTROL, INGEST, new_password
 from insula_tenants.broker.dynamic_security import DynamicSecurity
-
-MOSQUITTO = shutil.which("mosquitto") or shutil.which(
-    "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
-)
+from tests.servers.programs import program
 
 
 def free_port() -> int:
@@ -71,7 +67,6 @@ class MosquittoServer(BrokerProcess):
     """One broker process; `settings` are further lines of its configuration file."""
 
     def __init__(self, directory: Path, settings: str = "allow_anonymous true") -> None:
-        assert MOSQUITTO, "mosquitto is not installed: run make system-packages"
         self.port = free_port()
         config = directory / "mosquitto.conf"
         user = "user root\n" if os.geteuid() == 0 else ""
@@ -79,7 +74,7 @@ class MosquittoServer(BrokerProcess):
             f"listener {self.port} 127.0.0.1\n{user}persistence true\npersistence_location {directory}/\n"
             f"max_queued_messages 0\n{settings}\n"
         )
-        super().__init__(directory, [MOSQUITTO, "-c", str(config)])
+        super().__init__(directory, [program("mosquitto"), "-c", str(config)])
         self.log = directory / "mosquitto.log"
 
     def start(self) -> MosquittoServer:
@@ -92,6 +87,7 @@ class SecuredMosquitto(BrokerProcess):
     """Mosquitto as `insula demo` runs it: each device and service has a login."""
 
     def __init__(self, directory: Path) -> None:
+        program("mosquitto")
         directory.mkdir(exist_ok=True)
         self.port = free_port()
         self.passwords = {INGEST: new_password(), CONTROL: new_password()}

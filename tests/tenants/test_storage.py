@@ -29,6 +29,19 @@ BRUSSELS = ZoneInfo("Europe/Brussels")
             datetime(2026, 3, 1, 0, 10, tzinfo=UTC),
             datetime(2026, 2, 28, 23, 30, tzinfo=UTC),
         ),
+        # When summer time ends, 02:15 comes twice: the hours stay apart.
+        (
+            "1 hour",
+            "Europe/Brussels",
+            datetime(2026, 10, 25, 0, 15, tzinfo=UTC),
+            datetime(2026, 10, 25, 0, 0, tzinfo=UTC),
+        ),
+        (
+            "1 hour",
+            "Europe/Brussels",
+            datetime(2026, 10, 25, 1, 15, tzinfo=UTC),
+            datetime(2026, 10, 25, 1, 0, tzinfo=UTC),
+        ),
         # The day that Brussels changes to summer time is 23 hours long and begins at 23:00 UTC.
         (
             "1 day",

@@ -57,16 +57,25 @@ class Rejected(NamedTuple):
     detail: str
 
 
+MOST_REJECTIONS = 20
+"""Rejections of one payload that are kept: a payload of garbage may have half a million."""
+
+
 @dataclass(slots=True)
 class Decoded:
     """What a payload held: good values beside what was rejected."""
 
     values: list[Value] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    not_kept: int = 0
+    """Further rejections that were only counted."""
 
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""
-        self.rejected.append(Rejected(reason, detail))
+        if len(self.rejected) < MOST_REJECTIONS:
+            self.rejected.append(Rejected(reason, detail))
+        else:
+            self.not_kept += 1
 
 
 def number(value: object) -> float | None:
@@ -82,14 +91,21 @@ def number(value: object) -> float | None:
 
 def shown(value: object, limit: int = 60) -> str:
     """A value as an error message quotes it: short, and in printable ASCII."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except RecursionError:
+        return "something nested too deep"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def plausible(
-    time: Microseconds, received_at: Microseconds, decoded: Decoded, where: str, given: object
+    microseconds: float, received_at: Microseconds, decoded: Decoded, where: str, given: object
 ) -> Microseconds | None:
-    """`time`, or None with a rejection when no sensor can have measured then."""
+    """The time in whole microseconds, or None with a rejection when no sensor can have measured then."""
+    if not math.isfinite(microseconds):
+        decoded.reject(Reason.IMPLAUSIBLE_TIME, f"{where}: {shown(given)} is no time of this world")
+        return None
+    time = round(microseconds)
     if EARLIEST <= time <= received_at + MAX_AHEAD:
         return time
     hint = "a day or more ahead" if time > received_at else "before 2000"

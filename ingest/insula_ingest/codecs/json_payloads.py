@@ -74,16 +74,16 @@ def _decode_record(record: Any, received_at: Microseconds, decoded: Decoded, whe
 
 
 def _time(value: Any, received_at: Microseconds, decoded: Decoded, where: str) -> Microseconds | None:
-    time: Microseconds | None = None
+    time: float | None = None
     if isinstance(value, str):
         try:
             parsed = msgspec.convert(value, datetime)
         except (msgspec.ValidationError, OverflowError):
             parsed = None
         if parsed is not None and parsed.tzinfo is not None:
-            time = round(parsed.timestamp() * 1e6)
+            time = float(round(parsed.timestamp() * 1e6))
     elif not isinstance(value, bool) and (milliseconds := number(value)) is not None:
-        time = round(milliseconds * 1000)
+        time = milliseconds * 1000
     if time is None:
         decoded.reject(
             Reason.BAD_TIME,

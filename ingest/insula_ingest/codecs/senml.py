@@ -115,8 +115,8 @@ def _time(
         return None
     seconds = base.time + own
     if seconds < _RELATIVE_BELOW:
-        return plausible(received_at + round(seconds * 1e6), received_at, decoded, f"{where}t", given)
-    return plausible(round(seconds * 1e6), received_at, decoded, f"{where}t", given)
+        return plausible(received_at + seconds * 1e6, received_at, decoded, f"{where}t", given)
+    return plausible(seconds * 1e6, received_at, decoded, f"{where}t", given)
 
 
 def _value(record: dict[str, Any], base: _Base, decoded: Decoded, where: str) -> float | None:

@@ -10,11 +10,11 @@ from insula_platform.oauth.clients import create_service_client
 from insula_platform.people.models import Account
 from insula_platform.people.service import add_member, create_account
 from insula_tenants.administration import Administration
-from insula_tenants.broker.access import BrokerAccess
+from insula_tenants.broker.access import BrokerAccess, DeviceGrant
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
-from insula_tenants.devices import Device
-from insula_tenants.devices.onboarding import NewDevice, onboard
+from insula_tenants.devices import Device, create_device, set_password
+from insula_tenants.devices.onboarding import NewDevice
 from insula_tenants.errors import NotFound
 from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.spaces import ensure_space
@@ -90,10 +90,17 @@ def _ensure_devices(
     ]
     if tenant is TENANTS[0]:
         wanted.append(NewDevice(TRY_OUT, "My first device"))
-    missing = [device for device in wanted if device.slug not in there]
-    if missing:
-        for slug, password in onboard(databases, broker, context, missing).items():
-            secrets.put(device_secret(tenant.slug, slug), password)
+    # The secrets come first and the broker is told every time: whatever an earlier start did not finish, and
+    # whichever broker it ran, every device can connect.
+    passwords = {device.slug: secrets.get(device_secret(tenant.slug, device.slug), 24) for device in wanted}
+    with databases.tenant(context) as session:
+        for device in wanted:
+            if device.slug not in there:
+                create_device(
+                    session, device.slug, name=device.name, space_id=device.space_id, points=device.points
+                )
+            set_password(session, device.slug, passwords[device.slug])
+    broker.grant_many(DeviceGrant(tenant.slug, slug, password) for slug, password in passwords.items())
 
 
 def _ensure_client(databases: Databases, context: TenantContext, secrets: DemoSecrets) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
@@ -15,6 +14,7 @@ from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.readings.schemas import AggregateName, LatestValue, Reading, interval_of
 from insula_platform.state import CurrentPlatform
 from insula_tenants.errors import InvalidInput
+from insula_tenants.names import time_zones
 from insula_tenants.telemetry.read import START, Buckets, Position, ReadingsQuery, read_latest, read_readings
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}", tags=["Readings"], responses=PROBLEM_RESPONSES)
@@ -78,11 +78,13 @@ async def get_readings(
     )
     buckets = None
     if bucket is not None:
-        if time_zone not in available_timezones():
+        if time_zone not in time_zones():
             raise InvalidInput(
                 "time_zone", f"{time_zone!r} is not an IANA zone: use one like Europe/Brussels"
             )
-        buckets = Buckets(interval_of(bucket), aggregate, time_zone)
+        buckets = Buckets(
+            interval_of(bucket, span=ending - starting, points=len(query.points)), aggregate, time_zone
+        )
     async with platform.async_databases.tenant(access.context) as connection:
         rows = await read_readings(connection, query, buckets)
     last = rows[limit - 1] if len(rows) > limit else None

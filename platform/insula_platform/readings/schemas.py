@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -60,10 +60,20 @@ class Reading(BaseModel):
     value: float = Field(description="In the point's unit; a boolean is 0 or 1.")
 
 
-def interval_of(bucket: str) -> str:
-    """A bucket's width, such as `15m` or `1d`, as PostgreSQL reads intervals; `InvalidInput` for others."""
+MOST_BUCKETS = 500_000
+"""Buckets that one question may span, over all its points."""
+
+
+def interval_of(bucket: str, *, span: timedelta, points: int) -> str:
+    """A bucket's width, such as `15m` or `1d`, as PostgreSQL reads intervals.
+
+    `InvalidInput` for what is no width, and for one too small for the span and the number of points.
+    """
     match = _WIDTH.fullmatch(bucket)
-    if match is None or int(match[1]) * _SECONDS[match[2]] > _LONGEST:
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if seconds and span.total_seconds() / seconds * points > MOST_BUCKETS:
+        raise InvalidInput("bucket", f"{bucket!r} gives more than {MOST_BUCKETS} buckets: use a wider one")
+    if match is None or seconds > _LONGEST:
         raise InvalidInput(
             "bucket", f"{bucket!r} is no width: use a number and s, m, h, d, w, mo or y, such as 15m or 1d"
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
-from zoneinfo import available_timezones
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from insula_tenants.errors import InvalidInput
 from insula_tenants.models import PerTenant
+from insula_tenants.names import time_zones
 from insula_tenants.spaces.models import Building, Site, Space, Storey
 
 Row = TypeVar("Row", bound=PerTenant)
@@ -30,7 +30,7 @@ def ensure_space(
     session: Session, *, site: str, building: str, time_zone: str, storey: str, level: int, name: str
 ) -> int:
     """The id of the named space; it and what it stands in are made where missing."""
-    if time_zone not in available_timezones():
+    if time_zone not in time_zones():
         raise InvalidInput(
             "time_zone", f"{time_zone!r} is not an IANA time zone: use one like Europe/Brussels"
         )

@@ -23,7 +23,8 @@ class StorageEngine(Protocol):
         """Create `insula_functions.time_bucket(width interval, time timestamptz, time_zone text)`.
 
         Its buckets are aligned like TimescaleDB's, in local time of `time_zone`: to midnight of Monday
-        3 January 2000, or for widths in months to 1 January 2000.
+        3 January 2000, or for widths in months to 1 January 2000. Buckets shorter than a day keep the two
+        hours apart that have the same name when summer time ends.
         """
 
     def create_readings(self, connection: Connection) -> None:
@@ -32,6 +33,13 @@ class StorageEngine(Protocol):
         The function makes room for readings of that half-open range; where the engine makes room by
         itself, it does nothing.
         """
+
+
+SHORT_BUCKET = """(
+    date_bin(width, at AT TIME ZONE time_zone, timestamp '2000-01-03')
+    - ((at AT TIME ZONE time_zone) - (at AT TIME ZONE 'UTC'))
+) AT TIME ZONE 'UTC'"""
+"""A bucket shorter than a day: aligned in local time, then moved back by the reading's own offset."""
 
 
 def detect_engine(connection: Connection) -> StorageEngine:

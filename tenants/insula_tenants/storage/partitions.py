@@ -6,6 +6,7 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from insula_tenants.roles import execute
+from insula_tenants.storage.engine import SHORT_BUCKET
 
 
 class PartitionEngine:
@@ -21,11 +22,12 @@ class PartitionEngine:
         """`time_bucket` as TimescaleDB aligns it, written on `date_bin` and on whole months."""
         execute(
             connection,
-            """
+            f"""
             CREATE OR REPLACE FUNCTION insula_functions.time_bucket(
                 width interval, at timestamptz, time_zone text
             ) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE
             RETURN CASE
+                WHEN width < interval '1 day' THEN {SHORT_BUCKET}
                 WHEN extract(month FROM width) = 0 AND extract(year FROM width) = 0
                 THEN date_bin(width, at AT TIME ZONE time_zone, timestamp '2000-01-03') AT TIME ZONE time_zone
                 ELSE (timestamp '2000-01-01' + floor(
@@ -68,9 +70,13 @@ BEGIN
         IF to_regclass(format('%I', partition)) IS NULL THEN
             -- Two writers may meet at the turn of a month: the second waits, then finds it made.
             PERFORM pg_advisory_xact_lock(hashtext(current_schema() || partition));
-            EXECUTE format(
-                'CREATE TABLE IF NOT EXISTS %I PARTITION OF readings FOR VALUES FROM (%L) TO (%L)',
-                partition, month, month + interval '1 month');
+            IF to_regclass(format('%I', partition)) IS NULL THEN
+                -- Attached, not created as a partition: that would wait for every reader of the table.
+                EXECUTE format('CREATE TABLE %I (LIKE readings INCLUDING ALL)', partition);
+                EXECUTE format(
+                    'ALTER TABLE readings ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                    partition, month, month + interval '1 month');
+            END IF;
         END IF;
         month := month + interval '1 month';
     END LOOP;

@@ -6,6 +6,7 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from insula_tenants.roles import execute
+from insula_tenants.storage.engine import SHORT_BUCKET
 
 
 class TimescaleEngine:
@@ -20,15 +21,16 @@ class TimescaleEngine:
         )
 
     def create_functions(self, connection: Connection) -> None:
-        """`time_bucket` is the extension's own, under the name that both engines share."""
+        """`time_bucket` is the extension's own from a day on, under the name that both engines share."""
         execute(
             connection,
             sql.SQL(
                 "CREATE OR REPLACE FUNCTION insula_functions.time_bucket"
                 "(width interval, at timestamptz, time_zone text) RETURNS timestamptz"
                 " LANGUAGE sql IMMUTABLE PARALLEL SAFE"
-                " RETURN {extension_schema}.time_bucket(width, at, time_zone)"
-            ).format(extension_schema=sql.Identifier(self._schema(connection))),
+                " RETURN CASE WHEN width < interval '1 day' THEN {short}"
+                " ELSE {extension_schema}.time_bucket(width, at, time_zone) END"
+            ).format(short=sql.SQL(SHORT_BUCKET), extension_schema=sql.Identifier(self._schema(connection))),
         )
 
     def create_readings(self, connection: Connection) -> None:

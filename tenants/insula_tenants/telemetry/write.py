@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import psycopg
 
@@ -20,6 +20,7 @@ MAX_KEPT_PAYLOAD = 64 * 1024
 """Bytes of a dead letter's payload that are kept."""
 
 _DAY = 86_400_000_000
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +69,39 @@ class TelemetryWriter:
 
     def write(self, batches: Iterable[TenantBatch]) -> None:
         """Store all batches in one transaction; on an error nothing of them is stored."""
-        written: list[tuple[str, set[int]]] = []
+        batches = list(batches)
+        for batch in batches:
+            self._make_room(batch)
         try:
             with self._connection.transaction(), self._connection.pipeline():
                 for batch in batches:
-                    schema = batch.context.schema
-                    self._connection.execute(SET_ROLE, (schema,))
-                    written.append((schema, self._write_readings(schema, batch.readings)))
+                    self._connection.execute(SET_ROLE, (batch.context.schema,))
+                    if batch.readings:
+                        self._write_readings(batch.readings)
                     for letter in batch.dead_letters:
                         self._connection.execute(statement("insert_dead_letter"), letter.parameters())
         except psycopg.Error:
             # A partition may have been dropped behind our back: ask for it anew next time.
-            for schema, _ in written:
-                self._days.pop(schema, None)
+            for batch in batches:
+                self._days.pop(batch.context.schema, None)
             raise
-        for schema, days in written:
-            self._days.setdefault(schema, set()).update(days)
 
-    def _write_readings(self, schema: str, readings: dict[tuple[int, int], float]) -> set[int]:
-        if not readings:
-            return set()
+    def _make_room(self, batch: TenantBatch) -> None:
+        """Let the storage prepare for days not seen before: a transaction a month, so that locks stay few."""
+        known = self._days.setdefault(batch.context.schema, set())
+        days = {time // _DAY for _, time in batch.readings} - known
+        months = {(_EPOCH + timedelta(days=day)).strftime("%Y-%m"): day for day in days}
+        for month in sorted(months):
+            with self._connection.transaction():
+                self._connection.execute(SET_ROLE, (batch.context.schema,))
+                self._connection.execute(statement("ensure_day"), {"day": months[month]})
+        known |= days
+
+    def _write_readings(self, readings: dict[tuple[int, int], float]) -> None:
         rows = sorted(readings.items())
         points = [point for (point, _), _ in rows]
         times = [time for (_, time), _ in rows]
         values = [value for _, value in rows]
-        days = {time // _DAY for time in times}
-        for day in sorted(days - self._days.get(schema, set())):
-            self._connection.execute(statement("ensure_day"), {"day": day})
         self._connection.execute(
             statement("insert_readings"), {"times": times, "points": points, "values": values}
         )
@@ -109,7 +116,6 @@ class TelemetryWriter:
                 "values": [values[position] for position in last],
             },
         )
-        return days
 
 
 def _storable(value: str) -> str:
