@@ -7,15 +7,17 @@ however many messages name them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
-from insula_tenants.database import Databases
+from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import Device, Point
 from insula_tenants.errors import NotFound
 from insula_tenants.registry import resolve_tenant
@@ -46,10 +48,19 @@ class DeviceRegistry:
     """Resolves names to ids. One per process; used by one thread."""
 
     def __init__(
-        self, databases: Databases, *, max_points: int, clock: Callable[[], float] = time.monotonic
+        self,
+        databases: Databases,
+        outages: Outages,
+        *,
+        max_points: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_points`: how many points a device may have by naming them in its telemetry."""
+        """`max_points`: how many points a device may have by naming them in its telemetry.
+
+        Every look-up raises `DatabaseAway` when the database it needs is away.
+        """
         self._databases = databases
+        self._outages = outages
         self._max_points = max_points
         self._clock = clock
         self._tenants: dict[str, _TenantEntry] = {}
@@ -74,7 +85,7 @@ class DeviceRegistry:
             slug for slug in wanted if (entry := known.get(slug)) is None or self._stale(entry.read_at)
         ]
         if missing:
-            with self._databases.tenant(context) as session:
+            with self._session(context) as session:
                 found = self._read_devices(session, missing)
             for slug in missing:
                 known.pop(slug, None)
@@ -86,19 +97,24 @@ class DeviceRegistry:
             if (fresh := sorted(wanted[slug] - entry.points.keys()))
         }
         if any(new.values()):
-            with self._databases.tenant(context) as session:
+            with self._session(context) as session:
                 made = self._make_points(session, {entries[slug].id: names for slug, names in new.items()})
             by_id = {entry.id: entry for entry in entries.values()}
             for device_id, name, point_id in made:
                 by_id[device_id].points[name] = point_id
         return entries
 
+    @contextmanager
+    def _session(self, context: TenantContext) -> Iterator[Session]:
+        with self._outages.watching(context.database), self._databases.tenant(context) as session:
+            yield session
+
     def _stale(self, read_at: float) -> bool:
         return self._clock() - read_at > STALENESS
 
     def _read_tenant(self, slug: str, old: _TenantEntry | None) -> _TenantEntry:
         context: TenantContext | None = None
-        with self._databases.core() as core:
+        with self._outages.watching(MAIN), self._databases.core() as core:
             try:
                 context = resolve_tenant(core, slug)
             except NotFound:

@@ -31,7 +31,7 @@ from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
 from insula_platform.tenant_cache import TenantCache
-from insula_tenants.database import MAIN, AsyncDatabases, Databases
+from insula_tenants.database import AsyncDatabases, Databases
 from insula_tenants.errors import InsulaError
 
 DESCRIPTION = """\
@@ -64,7 +64,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        urls = {MAIN: settings.require_database_url()}
+        urls = settings.service_urls()
         databases = Databases(urls, pool_size=settings.database_pool_size, application_name="insula-platform")
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"

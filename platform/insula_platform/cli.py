@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from insula_tenants.errors import InsulaError
+from insula_tenants.errors import ConfigurationError, InsulaError
 
 app = typer.Typer(
     name="insula",
@@ -60,20 +63,46 @@ def demo(
 
 @app.command()
 def migrate(as_json: AsJson = False) -> None:
-    """Bring the database and every tenant to this release's schema. Safe to repeat."""
+    """Bring the databases and every tenant to this release's schema. Safe to repeat.
+
+    A tenant that fails is named and leaves the others alone; the exit code is then 1.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    from insula_tenants.migrate import first_line
     from insula_tenants.migrate import migrate as run
     from insula_tenants.settings import TenantsSettings
 
     settings = TenantsSettings()
-    report = run(settings.admin_urls(), settings.service_urls())
+    bar = Progress(
+        TextColumn("tenants"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=as_json,
+    )
+    with bar:
+        task = bar.add_task("tenants", total=None)
+        try:
+            report = run(
+                settings.admin_urls(),
+                settings.service_urls(),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except OperationalError as error:
+            raise ConfigurationError(f"the database cannot be migrated: {first_line(error)}") from None
     if as_json:
-        print(json.dumps({"core": report.core_version, "migrated": report.migrated, "failed": report.failed}))  # noqa: T201
+        print(json.dumps({"core": report.core_version, **asdict(report)}))  # noqa: T201 - the command's output
     else:
         console = Console()
         console.print(f"core at {report.core_version} on {report.engine} {report.engine_version}")
-        console.print(f"{len(report.migrated)} tenants at this release, {len(report.failed)} failed")
+        console.print(
+            f"{len(report.migrated)} tenants at this release, {len(report.upgraded)} of them by this run; "
+            f"{len(report.failed)} failed"
+        )
         for slug, reason in report.failed.items():
-            console.print(f"[red]{slug}[/]: {reason}")
+            console.print(f"[red]{slug}[/]: {escape(reason)}")
     if report.failed:
         raise typer.Exit(1)
 

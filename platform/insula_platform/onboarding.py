@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from insula_tenants.broker import broker_access
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.database import Databases
 from insula_tenants.devices.onboarding import NewDevice, onboard
 from insula_tenants.errors import InvalidInput
 from insula_tenants.names import device_topic, mqtt_username
@@ -29,7 +29,7 @@ def add_device(
     """Register the device, in the space `site/building/storey/space` if given, and admit it at the broker."""
     settings = TenantsSettings()
     broker = broker_access(settings)
-    databases = Databases({MAIN: settings.require_database_url()}, pool_size=1)
+    databases = Databases(settings.service_urls(), pool_size=1)
     try:
         with databases.core() as core:
             context = resolve_tenant(core, tenant)

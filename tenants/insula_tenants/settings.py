@@ -62,7 +62,8 @@ class TenantsSettings(InsulaSettings):
     )
     database_urls: dict[str, SecretStr] = Field(
         default_factory=dict,
-        description="Further databases that tenants may be placed in: services' PostgreSQL URLs by name, as JSON.",
+        description="Further databases that tenants may be placed in: services' PostgreSQL URLs by name, "
+        "as JSON.",
     )
     database_admin_urls: dict[str, SecretStr] = Field(
         default_factory=dict, description="The administrators' URLs of the same databases, as JSON."

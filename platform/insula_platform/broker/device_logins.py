@@ -68,12 +68,12 @@ class DeviceLogins:
         try:
             with self._databases.core() as core:
                 context = resolve_tenant(core, tenant)
+            with self._databases.tenant(context) as session:
+                return {
+                    mqtt_username(tenant, row.slug): PasswordHash(
+                        bytes(row.password_hash), bytes(row.salt), row.iterations
+                    )
+                    for row in session.execute(_QUERY, {"slugs": slugs})
+                }
         except (NotFound, TenantUnavailable):
             return {}
-        with self._databases.tenant(context) as session:
-            return {
-                mqtt_username(tenant, row.slug): PasswordHash(
-                    bytes(row.password_hash), bytes(row.salt), row.iterations
-                )
-                for row in session.execute(_QUERY, {"slugs": slugs})
-            }

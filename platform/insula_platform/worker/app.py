@@ -7,9 +7,10 @@ import logging
 
 from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from insula_platform.settings import PlatformSettings
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.database import Databases
 from insula_tenants.errors import TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.registry import list_tenants, resolve_tenant
@@ -62,21 +63,20 @@ def prepare_all(databases: Databases) -> None:
     with databases.core() as core:
         slugs = [tenant.slug for tenant in list_tenants(core)]
     for slug in slugs:
-        with databases.core() as core:
-            try:
+        try:
+            with databases.core() as core:
                 context = resolve_tenant(core, slug)
-            except TenantUnavailable as error:
-                log.warning("%s", error.detail)
-                continue
-        with databases.tenant(context) as session:
-            session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+            with databases.tenant(context) as session:
+                session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+        except TenantUnavailable as error:
+            log.warning("%s", error.detail)
+        except OperationalError as error:
+            log.warning("no room was made for tenant %s: %s", slug, str(error.orig).splitlines()[0])
 
 
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
-    databases = Databases(
-        {MAIN: settings.require_database_url()}, pool_size=2, application_name="insula-worker"
-    )
+    databases = Databases(settings.service_urls(), pool_size=2, application_name="insula-worker")
     app = make_app(settings, databases)
 
     async def work() -> None:
