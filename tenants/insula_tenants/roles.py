@@ -80,6 +80,16 @@ def ensure_schema(connection: Connection, schema: str) -> None:
         execute(connection, sql.SQL(statement).format(**names))
 
 
+def forbid_temporary_objects(connection: Connection) -> None:
+    """Take the right to make temporary tables, functions and views, which PostgreSQL gives to everybody.
+
+    They live as long as the connection and stand before every schema, so on a pooled connection one tenant's
+    `pg_temp.readings` would be what the next tenant reads and writes.
+    """
+    database = str(connection.scalar(text("SELECT current_database()")))
+    execute(connection, sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+
+
 def service_logins(connection: Connection) -> list[str]:
     """Names of the logins that may become the core's role."""
     query = text(
