@@ -134,10 +134,14 @@ def upgrade_schema(connection: Connection, tree: str, schema: str) -> None:
         config = _config(tree)
         config.attributes.update(connection=connection, schema=schema)
         command.upgrade(config, "head")
-        roles.execute(
-            connection,
-            sql.SQL("REVOKE INSERT, UPDATE, DELETE ON schema_version FROM {}").format(sql.Identifier(schema)),
-        )
+        names = {"schema": sql.Identifier(schema), "role": sql.Identifier(schema)}
+        for statement in (
+            "REVOKE INSERT, UPDATE, DELETE ON schema_version FROM {role}",
+            # PostgreSQL lets everybody call a new function, those that run with their owner's rights included.
+            "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA {schema} FROM PUBLIC",
+            "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {schema} TO {role}",
+        ):
+            roles.execute(connection, sql.SQL(statement).format(**names))
 
 
 def _run(steps: list[_Step], workers: int) -> Iterator[tuple[_Step, str | None]]:
