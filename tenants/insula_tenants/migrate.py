@@ -137,7 +137,7 @@ def upgrade_schema(connection: Connection, tree: str, schema: str) -> None:
         names = {"schema": sql.Identifier(schema), "role": sql.Identifier(schema)}
         for statement in (
             "REVOKE INSERT, UPDATE, DELETE ON schema_version FROM {role}",
-            # PostgreSQL lets everybody call a new function, those that run with their owner's rights included.
+            # PostgreSQL lets everybody call a new function, also one that runs with its owner's rights.
             "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA {schema} FROM PUBLIC",
             "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {schema} TO {role}",
         ):

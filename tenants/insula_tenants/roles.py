@@ -87,7 +87,9 @@ def forbid_temporary_objects(connection: Connection) -> None:
     `pg_temp.readings` would be what the next tenant reads and writes.
     """
     database = str(connection.scalar(text("SELECT current_database()")))
-    execute(connection, sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+    execute(
+        connection, sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+    )
 
 
 def service_logins(connection: Connection) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -156,7 +157,7 @@ def test_two_hundred_async_requests_each_see_their_own_tenant_though_many_are_ca
 
     async def one(databases: AsyncDatabases, number: int) -> str:
         work = ask_async(databases, (acme, globex)[number % 2], chosen[number])
-        # What is stuck is cancelled for sure, and some of the rest at any moment, waiting for the pool included.
+        # What is stuck is cancelled for sure, some of the rest at any moment, in the pool's queue too.
         patience = 0.02 if chosen[number] == "stuck" else dice.choice([None, None, None, 0.05])
         try:
             async with asyncio.timeout(patience):
@@ -238,10 +239,8 @@ def test_the_state_that_these_tests_look_at_shows_what_would_stay(deployment: De
         "settings": "SET statement_timeout = 0",
     }
     for item, statement in dirt.items():
-        with psycopg.connect(
-            deployment.service_url, autocommit=True, row_factory=psycopg.rows.dict_row
-        ) as one:
+        with psycopg.connect(deployment.service_url, autocommit=True) as one:
             one.execute(statement)  # type: ignore[call-overload]
-            row = one.execute(STATE).fetchone()
+            row = one.cursor(row_factory=dict_row).execute(STATE).fetchone()
             assert row is not None
             assert row[item] != CLEAN[item]
