@@ -7,6 +7,7 @@ continues where it stopped. A tenant that fails is named and does not stop the o
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from insula_tenants.storage.engine import FUNCTIONS_SCHEMA, install_extension
 log = logging.getLogger(__name__)
 
 _LOCK = 0x1A501A  # one migration at a time in a database, whoever starts it
+_one_at_a_time = threading.Lock()  # Alembic keeps the migration it is at in globals of its modules
 _WORTH_PROCESSES = 50
 """Tenants from which on it pays to start further processes."""
 
@@ -129,8 +131,15 @@ def publish_version(connection: Connection, slug: str) -> None:
 
 
 def upgrade_schema(connection: Connection, tree: str, schema: str) -> None:
-    """Upgrade `schema` to the head of `tree`, as the owner, in the caller's transaction."""
-    with _acting_as_owner(connection, schema):
+    """Upgrade `schema` to the head of `tree`, as the owner, in the caller's transaction.
+
+    One at a time: in a process, whose threads share Alembic's globals, and for a schema, in whichever process.
+    """
+    with _one_at_a_time, _acting_as_owner(connection, schema):
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:lock, hashtext(:schema))"),
+            {"lock": _LOCK, "schema": schema},
+        )
         config = _config(tree)
         config.attributes.update(connection=connection, schema=schema)
         command.upgrade(config, "head")
@@ -150,7 +159,7 @@ def _run(steps: list[_Step], workers: int) -> Iterator[tuple[_Step, str | None]]
         for step in steps:
             yield step, _upgrade_tenant(step)
         return
-    # Processes: Alembic keeps the migration it is at in module globals, so threads would mix them up.
+    # Processes, for threads would wait for one another.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from zip(steps, pool.map(_upgrade_tenant, steps, chunksize=8), strict=True)
 
