@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _LOCK = 0x1A501A
 """Advisory lock: one migration at a time in a database and, with a schema's hash, of a tenant."""
+_one_at_a_time = threading.Lock()  # Alembic keeps the migration it is at in globals of its modules
 
 WORKERS = min(4, os.cpu_count() or 1)
 """Processes that upgrade tenants at the same time, each on one connection."""
@@ -199,15 +200,26 @@ def publish_version(connection: Connection, slug: str) -> None:
 
 
 def upgrade_schema(connection: Connection, tree: str, schema: str) -> None:
-    """Upgrade `schema` to the head of `tree`, as the owner, in the caller's transaction."""
-    with _acting_as_owner(connection, schema):
+    """Upgrade `schema` to the head of `tree`, as the owner, in the caller's transaction.
+
+    One at a time: in a process, whose threads share Alembic's globals, and for a schema, in whichever process.
+    """
+    with _one_at_a_time, _acting_as_owner(connection, schema):
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:lock, hashtext(:schema))"),
+            {"lock": _LOCK, "schema": schema},
+        )
         config = _config(tree)
         config.attributes.update(connection=connection, schema=schema)
         command.upgrade(config, "head")
-        roles.execute(
-            connection,
-            sql.SQL("REVOKE INSERT, UPDATE, DELETE ON schema_version FROM {}").format(sql.Identifier(schema)),
-        )
+        names = {"schema": sql.Identifier(schema), "role": sql.Identifier(schema)}
+        for statement in (
+            "REVOKE INSERT, UPDATE, DELETE ON schema_version FROM {role}",
+            # PostgreSQL lets everybody call a new function, also one that runs with its owner's rights.
+            "REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA {schema} FROM PUBLIC",
+            "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {schema} TO {role}",
+        ):
+            roles.execute(connection, sql.SQL(statement).format(**names))
 
 
 def upgrade_tenant(connection: Connection, slug: str) -> None:
@@ -308,6 +320,7 @@ def _prepare_roles(connection: Connection, service_url: str) -> None:
     roles.ensure_role(connection, CORE_SCHEMA)
     login = roles.ensure_service_login(connection, service_url)
     roles.grant_membership(connection, CORE_SCHEMA, login)
+    roles.forbid_temporary_objects(connection)
     roles.ensure_schema(connection, CORE_SCHEMA)
     functions = sql.Identifier(FUNCTIONS_SCHEMA)
     roles.execute(
