@@ -8,6 +8,7 @@ import logging
 from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
 
+from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.settings import PlatformSettings
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.errors import TenantUnavailable
@@ -48,6 +49,7 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
         """Make room for the coming weeks before the first reading of a month asks for it."""
         await asyncio.to_thread(prepare_all, databases)
 
+    add_bundle_tasks(app, settings, databases)
     return app
 
 
@@ -75,7 +77,7 @@ def prepare_all(databases: Databases) -> None:
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
     databases = Databases(
-        {MAIN: settings.require_database_url()}, pool_size=2, application_name="insula-worker"
+        {MAIN: settings.require_database_url()}, pool_size=4, application_name="insula-worker"
     )
     app = make_app(settings, databases)
 
