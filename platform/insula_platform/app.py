@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
+from insula_platform.bundles.routes import router as bundles
 from insula_platform.devices.routes import router as devices
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.oauth.clients import ensure_ui_client
@@ -114,6 +115,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.include_router(bundles)
     app.add_api_route("/healthz", healthz, tags=["Operation"])
     app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from insula_platform.bundles.commands import add_bundle_commands
 from insula_tenants.errors import ConfigurationError, InsulaError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(device, name="device")
+add_bundle_commands(tenant)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

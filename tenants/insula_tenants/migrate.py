@@ -202,7 +202,7 @@ def publish_version(connection: Connection, slug: str) -> None:
 def upgrade_schema(connection: Connection, tree: str, schema: str) -> None:
     """Upgrade `schema` to the head of `tree`, as the owner, in the caller's transaction.
 
-    One at a time: in a process, whose threads share Alembic's globals, and for a schema, in whichever process.
+    One at a time: in a process, whose threads share Alembic's globals, and for a schema, in whichever one.
     """
     with _one_at_a_time, _acting_as_owner(connection, schema):
         connection.execute(

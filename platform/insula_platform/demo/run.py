@@ -156,6 +156,7 @@ class Demo:
             "INSULA_PUBLIC_URL": addresses.api_url,
             "INSULA_PLATFORM_URL": addresses.api_url,
             "INSULA_UI_URL": addresses.ui_url,
+            "INSULA_BUNDLE_DIR": str(self._directory / "bundles"),
             "INSULA_API_PORT": str(addresses.api),
             "INSULA_SECRET_KEY": secrets.get("secret key"),
             "INSULA_UI_CLIENT_SECRET": secrets.get("client insula-ui"),

@@ -17,6 +17,7 @@ API_SCOPES = {
     "readings:read": "Read measured values",
     "readings:write": "Write measured values",
     "members:read": "See who belongs to the tenant",
+    "data:export": "Take everything the tenant has away in a file",
 }
 """What a token lets its bearer do in its tenant."""
 
@@ -25,7 +26,7 @@ SCOPES = IDENTITY_SCOPES | API_SCOPES
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "viewer": frozenset({"devices:read", "readings:read"}),
     "engineer": frozenset({"devices:read", "devices:write", "readings:read", "readings:write"}),
-    "admin": frozenset(API_SCOPES),
+    "admin": frozenset(API_SCOPES.keys() - {"data:export"}),
     "owner": frozenset(API_SCOPES),
 }
 

@@ -9,6 +9,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.settings import PlatformSettings
 from insula_tenants.database import Databases
 from insula_tenants.errors import TenantUnavailable
@@ -49,6 +50,7 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
         """Make room for the coming weeks before the first reading of a month asks for it."""
         await asyncio.to_thread(prepare_all, databases)
 
+    add_bundle_tasks(app, settings, databases)
     return app
 
 
@@ -76,7 +78,7 @@ def prepare_all(databases: Databases) -> None:
 
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
-    databases = Databases(settings.service_urls(), pool_size=2, application_name="insula-worker")
+    databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
     app = make_app(settings, databases)
 
     async def work() -> None:
