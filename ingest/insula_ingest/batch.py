@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import DataError, ProgrammingError
+
 from insula_ingest.codecs import Decoded, Reason, Rejected, decode_json
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import TenantUnavailable
+from insula_tenants.errors import TenantClosed, TenantUnavailable
 from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
 
 _DETAILS_SHOWN = 5
@@ -73,8 +75,12 @@ def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_pa
             continue
         if context is None:
             batch.homeless += len(items)
+        elif closed := registry.why_closed(context):
+            batch.tenants[tenant] = _closed_batch(context, items, closed)
+        elif (part := _tenant_batch_unless_gone(context, items, registry)) is None:
+            batch.homeless += len(items)
         else:
-            batch.tenants[tenant] = _tenant_batch(context, items, registry)
+            batch.tenants[tenant] = part
     return batch
 
 
@@ -91,6 +97,24 @@ def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
     else:
         decoded = decode_json(message.payload, message.received_at)
     return _Parsed(message, levels[1], levels[3], decoded)
+
+
+def _closed_batch(context: TenantContext, items: list[_Parsed], closed: TenantClosed) -> TenantBatch:
+    rejected = [Rejected(Reason.SUSPENDED, closed.detail)]
+    letters = (_dead_letter(item, rejected) for item in items)
+    return TenantBatch(context, dead_letters=[letter for letter in letters if letter is not None])
+
+
+def _tenant_batch_unless_gone(
+    context: TenantContext, items: list[_Parsed], registry: DeviceRegistry
+) -> TenantBatch | None:
+    try:
+        return _tenant_batch(context, items, registry)
+    except (ProgrammingError, DataError):
+        # No schema, or no role: it was erased since it was last read.
+        if registry.is_gone(context):
+            return None
+        raise
 
 
 def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:

@@ -7,10 +7,12 @@ import logging
 
 from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from insula_platform.settings import PlatformSettings
+from insula_platform.worker.lifecycle import add_lifecycle_tasks
 from insula_tenants.database import MAIN, Databases
-from insula_tenants.errors import TenantUnavailable
+from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.registry import list_tenants, resolve_tenant
 
@@ -20,6 +22,7 @@ _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
 
@@ -48,6 +51,7 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
         """Make room for the coming weeks before the first reading of a month asks for it."""
         await asyncio.to_thread(prepare_all, databases)
 
+    add_lifecycle_tasks(app, settings, databases)
     return app
 
 
@@ -65,11 +69,17 @@ def prepare_all(databases: Databases) -> None:
         with databases.core() as core:
             try:
                 context = resolve_tenant(core, slug)
+            except (NotFound, TenantClosed):
+                continue  # it has nothing to store
             except TenantUnavailable as error:
                 log.warning("%s", error.detail)
                 continue
-        with databases.tenant(context) as session:
-            session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+        try:
+            with databases.tenant(context) as session:
+                session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+        except DBAPIError as error:
+            # It may have been erased since; and one tenant's failure must not stop the others.
+            log.warning("tenant %s got no room for the coming weeks: %s", slug, error.orig)
 
 
 def run(settings: PlatformSettings) -> None:

@@ -67,5 +67,5 @@ def list_entries(
     if tenant is not None:
         query = query.where(AuditEntry.tenant_id == tenant)
     if before is not None:
-        query = query.where(AuditEntry.id < before)
+        query = query.where(AuditEntry.id < max(0, min(before, 2**63 - 1)))
     return list(core.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)))

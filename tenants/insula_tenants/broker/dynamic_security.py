@@ -154,7 +154,7 @@ class DynamicSecurity:
             return [name for name, _ in _devices(conversation) if name.startswith(f"{tenant_slug}/")]
 
     def _switch(self, closed: Callable[[str], bool | None]) -> None:
-        """Disable or enable logins as `closed` says of their tenant; where it says None they stay as they are.
+        """Disable or enable logins as `closed` says of their tenant; for None they stay as they are.
 
         Only those that change are told to the broker: it writes its file for each. Disabling a login ends
         its live session.

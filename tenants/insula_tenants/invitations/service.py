@@ -52,6 +52,6 @@ def token_hash(token: str) -> str:
 def check_email(email: str, *, field: str = "email") -> str:
     """The address in the form it is kept in; `InvalidInput` naming `field` when it is none."""
     address = email.strip().lower()
-    if not _EMAIL.fullmatch(address):
+    if not (_EMAIL.fullmatch(address) and address.isprintable()):
         raise InvalidInput(field, "give an e-mail address like ada@example.com")
     return address

@@ -1,7 +1,7 @@
 """Ask for a tenant's deletion, and think better of it.
 
-From the request on the tenant is closed. When the grace period is over, `erasure.erase_tenant` begins, and from
-its first step on there is no way back.
+From the request on the tenant is closed. When the grace period is over, `erasure.erase_tenant` begins, and
+from its first step on there is no way back.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ GRACE = timedelta(days=30)
 _LONGEST_GRACE = timedelta(days=365)
 
 
-def request_deletion(
-    core: Session, slug: str, grace: timedelta = GRACE, *, actor: Actor = SYSTEM
-) -> Tenant:
+def request_deletion(core: Session, slug: str, grace: timedelta = GRACE, *, actor: Actor = SYSTEM) -> Tenant:
     """Close the tenant, and have it erased when `grace` is over; asking again changes nothing.
 
     Raises `NotFound`, and `InvalidInput` for a grace period that is negative or longer than a year.

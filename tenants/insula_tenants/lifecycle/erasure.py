@@ -46,7 +46,7 @@ Sign = Callable[[dict[str, Any]], str]
 """Makes the receipt of the claims: a JWS in compact form."""
 
 _BITE = 20
-"""Partitions dropped in one transaction: each takes several locks, and the server has a fixed number of them."""
+"""Partitions dropped in one transaction: each takes several locks, of which the server has a fixed number."""
 
 
 class ErasureIncomplete(InsulaError):
@@ -109,7 +109,9 @@ def begin(admins: Administration, tenant_id: UUID) -> Erasure:
             if tenant is None or tenant.status != DELETING or tenant.delete_after is None:
                 raise Conflict(f"nobody asked for the deletion of tenant {tenant_id}")
             if tenant.delete_after > datetime.now(UTC):
-                raise Conflict(f"tenant {tenant.slug!r} may be deleted after {tenant.delete_after:%Y-%m-%d %H:%M}")
+                raise Conflict(
+                    f"tenant {tenant.slug!r} may be deleted after {tenant.delete_after:%Y-%m-%d %H:%M}"
+                )
             job.state, job.parameters = "running", {"database": tenant.database}
             audit.record(core, SYSTEM, "tenant.erasure_begun", tenant=tenant_id, target=tenant.slug)
         return Erasure(job.id, tenant_id, job.tenant_slug, job.parameters["database"])

@@ -1,7 +1,7 @@
 """Suspend and resume tenants.
 
-The registry says it first, and API, token endpoint, sign-in and ingest follow what stands there. A broker that
-keeps logins of its own is told next; while it cannot be reached the worker goes on telling it.
+The registry says it first, and API, token endpoint, sign-in and ingest follow what stands there. A broker
+that keeps logins of its own is told next; while it cannot be reached the worker goes on telling it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def suspend_tenant(core: Session, slug: str, reason: str, *, actor: Actor = SYST
     reason = reason.strip()
     if not reason or len(reason) > _MAX_REASON or not reason.isprintable():
         raise InvalidInput(
-            "reason", f"say why in 1 to {_MAX_REASON} characters on one line: the tenant's people will read it"
+            "reason",
+            f"say why in 1 to {_MAX_REASON} characters on one line: the tenant's people will read it",
         )
     tenant = lock_tenant(core, slug)
     if tenant.status == DELETING:
@@ -58,20 +59,19 @@ def resume_tenant(core: Session, slug: str, *, actor: Actor = SYSTEM) -> Tenant:
     return tenant
 
 
-def tell_broker(broker: BrokerAccess, tenant: Tenant) -> bool:
-    """Close or open the tenant's logins as its status, which is committed, demands; whether the broker did it.
+def tell_broker(broker: BrokerAccess, slug: str, *, closed: bool) -> None:
+    """Close or open the tenant's logins, after its status is committed.
 
-    It is worth a log line and no error when it did not: `align_broker` makes up for it.
+    When the broker is away it is worth a log line and no error: `align_broker` makes up for it.
     """
     try:
-        if tenant.status == ACTIVE:
-            broker.resume_tenant(tenant.slug)
+        if closed:
+            broker.suspend_tenant(slug)
         else:
-            broker.suspend_tenant(tenant.slug)
+            broker.resume_tenant(slug)
     except BrokerError as error:
-        log.warning("the broker has not heard that tenant %s is %s: %s", tenant.slug, tenant.status, error)
-        return False
-    return True
+        what = "closed" if closed else "open"
+        log.warning("the broker has not heard that tenant %s is %s: %s", slug, what, error.detail)
 
 
 def align_broker(databases: Databases, broker: BrokerAccess) -> None:

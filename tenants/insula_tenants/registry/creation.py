@@ -122,9 +122,7 @@ def resume_creations(admins: Administration, *, abandoned_after: timedelta = ABA
     return finished
 
 
-def register(
-    admins: Administration, request: _Request, key: str | None, actor: Actor
-) -> tuple[UUID, bool]:
+def register(admins: Administration, request: _Request, key: str | None, actor: Actor) -> tuple[UUID, bool]:
     """Take the slug; the tenant's id, and whether it is there already."""
     with admins.core() as core:
         if core.get(Plan, request.plan) is None:
@@ -194,9 +192,7 @@ def _registered_before(core: Session, request: _Request, key: str | None) -> tup
     asked = core.scalars(_creation_of(tenant.id)).first()
     same = asked is not None and asked.parameters["request"] == asdict(request)
     if key is not None and not same:
-        raise Conflict(
-            "the Idempotency-Key was used for another request: give each request a key of its own"
-        )
+        raise Conflict("the Idempotency-Key was used for another request: give each request a key of its own")
     is_there = tenant.status != CREATING
     if key is None and (is_there or not same or tenant.creation_key is not None):
         raise _taken(request.slug)
@@ -230,7 +226,9 @@ def _checked(
     name = name.strip()
     if not name or len(name) > _MAX_NAME or not name.isprintable():
         problem = "the name is empty" if not name else "the name is too long or has control characters"
-        raise InvalidInput("name", f"{problem}: give 1 to {_MAX_NAME} characters that people know the tenant by")
+        raise InvalidInput(
+            "name", f"{problem}: give 1 to {_MAX_NAME} characters that people know the tenant by"
+        )
     admins.database(database)
     if owner_email is not None:
         owner_email = check_email(owner_email, field="owner_email")

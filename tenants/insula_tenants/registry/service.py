@@ -58,7 +58,7 @@ def resolve_tenant_by_id(core: Session, tenant_id: UUID) -> TenantContext:
 
 
 def resolve_closed_or_open(core: Session, slug: str) -> TenantContext:
-    """The context of the tenant named `slug`, closed or not, for those who look after it: export, dead letters.
+    """The context of the tenant named `slug`, closed or not: for those who look after it.
 
     Errors as `resolve_tenant`, but for those of closed tenants.
     """
