@@ -26,7 +26,7 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy import delete, select, text
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from insula_tenants import audit, roles
@@ -160,7 +160,7 @@ def drop_role(admins: Administration, _broker: BrokerAccess, erasure: Erasure) -
     try:
         with engine.begin() as connection:
             roles.execute(connection, sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
-    except (ProgrammingError, OperationalError) as error:
+    except DBAPIError as error:
         if not isinstance(error.orig, DependentObjectsStillExist):
             raise
         log.warning("role %s stays: other databases of the server give it rights", role)
