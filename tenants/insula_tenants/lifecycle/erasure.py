@@ -110,7 +110,7 @@ def begin(admins: Administration, tenant_id: UUID) -> Erasure:
                 raise Conflict(f"nobody asked for the deletion of tenant {tenant_id}")
             if tenant.delete_after > datetime.now(UTC):
                 raise Conflict(
-                    f"tenant {tenant.slug!r} may be deleted after {tenant.delete_after:%Y-%m-%d %H:%M}"
+                    f"tenant {tenant.slug!r} is not to be deleted before {tenant.delete_after:%Y-%m-%d %H:%M}"
                 )
             job.state, job.parameters = "running", {"database": tenant.database}
             audit.record(core, SYSTEM, "tenant.erasure_begun", tenant=tenant_id, target=tenant.slug)

@@ -98,8 +98,4 @@ SELECT
         AND d.dbid <> (SELECT oid FROM pg_database WHERE datname = current_database())) AS elsewhere
 """
 
-_CHUNKS = """
-SELECT count(*) FROM _timescaledb_catalog.chunk c
-  JOIN _timescaledb_catalog.hypertable h ON h.id = c.hypertable_id
- WHERE h.schema_name = :schema AND NOT c.dropped
-"""
+_CHUNKS = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_schema = :schema"
