@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
 
 from insula_ingest.codecs import Decoded, Reason, Rejected, decode_json
 from insula_ingest.outages import DatabaseAway
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import TenantUnavailable
+from insula_tenants.errors import TenantClosed, TenantUnavailable
 from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,12 @@ def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_pa
             context = registry.tenant(tenant)
             if context is None:
                 batch.homeless += len(items)
+            elif closed := registry.why_closed(context):
+                batch.tenants[tenant] = _closed_batch(context, items, closed)
+            elif (part := _tenant_batch_unless_gone(context, items, registry)) is None:
+                batch.homeless += len(items)
             else:
-                batch.tenants[tenant] = _tenant_batch(context, items, registry)
+                batch.tenants[tenant] = part
         except TenantUnavailable as error:
             batch.held[tenant] = error.detail
         except DatabaseAway:
@@ -118,6 +122,24 @@ def _decode(message: Message) -> Decoded:
         decoded = Decoded()
         decoded.reject(Reason.MALFORMED, "it could not be read; the fault is in the platform's codec")
         return decoded
+
+
+def _closed_batch(context: TenantContext, items: list[_Parsed], closed: TenantClosed) -> TenantBatch:
+    rejected = [Rejected(Reason.SUSPENDED, closed.detail)]
+    letters = (_dead_letter(item, rejected) for item in items)
+    return TenantBatch(context, dead_letters=[letter for letter in letters if letter is not None])
+
+
+def _tenant_batch_unless_gone(
+    context: TenantContext, items: list[_Parsed], registry: DeviceRegistry
+) -> TenantBatch | None:
+    try:
+        return _tenant_batch(context, items, registry)
+    except (ProgrammingError, DataError):
+        # No schema, or no role: it was erased since it was last read.
+        if registry.is_gone(context):
+            return None
+        raise
 
 
 def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:

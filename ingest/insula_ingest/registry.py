@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -19,13 +20,15 @@ from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import Device, Point
-from insula_tenants.errors import NotFound
-from insula_tenants.registry import resolve_tenant
+from insula_tenants.errors import NotFound, TenantClosed, TenantDeleting
+from insula_tenants.registry import closed_tenants, resolve_closed_or_open
 
 _ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
 
 STALENESS = 30.0
 """Seconds after which an entry is read again."""
+CLOSED_STALENESS = 1.0
+"""Seconds after which the list of closed tenants is read again: so soon does a suspension count."""
 
 
 @dataclass(slots=True)
@@ -64,9 +67,11 @@ class DeviceRegistry:
         self._max_points = max_points
         self._clock = clock
         self._tenants: dict[str, _TenantEntry] = {}
+        self._closed: dict[UUID, TenantClosed] = {}
+        self._closed_read_at = float("-inf")
 
     def tenant(self, slug: str) -> TenantContext | None:
-        """The tenant's context, or None when there is no such tenant.
+        """The tenant's context, closed or not, or None when there is no such tenant.
 
         Raises `TenantUnavailable` when its schema is not one that this release can write.
         """
@@ -74,6 +79,20 @@ class DeviceRegistry:
         if entry is None or self._stale(entry.read_at):
             entry = self._read_tenant(slug, entry)
         return entry.context
+
+    def why_closed(self, context: TenantContext) -> TenantClosed | None:
+        """Why nothing may be stored for this tenant; None when it may."""
+        if self._clock() - self._closed_read_at > CLOSED_STALENESS:
+            with self._outages.watching(MAIN), self._databases.core() as core:
+                self._closed = {tenant.id: tenant.why for tenant in closed_tenants(core)}
+            self._closed_read_at = self._clock()
+        return self._closed.get(context.id)
+
+    def is_gone(self, context: TenantContext) -> bool:
+        """Whether the tenant is erased, or on its way there; asks the registry anew."""
+        self._tenants.pop(context.slug, None)
+        self._closed_read_at = float("-inf")
+        return self.tenant(context.slug) != context or isinstance(self.why_closed(context), TenantDeleting)
 
     def devices(self, context: TenantContext, wanted: Mapping[str, set[str]]) -> dict[str, DeviceEntry]:
         """The devices of `wanted` (slug → names of points) that exist, with those points.
@@ -116,7 +135,7 @@ class DeviceRegistry:
         context: TenantContext | None = None
         with self._outages.watching(MAIN), self._databases.core() as core:
             try:
-                context = resolve_tenant(core, slug)
+                context = resolve_closed_or_open(core, slug)
             except NotFound:
                 context = None
         # A tenant made anew under an old name has other ids: what was known of the old one is void.

@@ -113,6 +113,9 @@ class Store:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             raise
         except psycopg.Error as error:
+            if self._registry.is_gone(part.context):
+                batch.homeless += sum(message.tenant == slug for message in messages)
+                return
             reason = str(error).splitlines()[0]
             log.error("the database refuses a batch of tenant %s: %s", slug, reason)  # noqa: TRY400 - one line
             try:

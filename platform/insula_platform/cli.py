@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from insula_platform.bundles.commands import add_bundle_commands
+from insula_platform.operator.commands import operator, tenant
 from insula_tenants.errors import ConfigurationError, InsulaError
 
 app = typer.Typer(
@@ -26,10 +26,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 serve = typer.Typer(help="Run one of the services in the foreground.", no_args_is_help=True)
-tenant = typer.Typer(help="Tenants of this deployment.", no_args_is_help=True)
 device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
+app.add_typer(operator, name="operator")
 app.add_typer(device, name="device")
 add_bundle_commands(tenant)
 
@@ -158,44 +158,6 @@ def serve_ingest() -> None:
 def serve_ui(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501) -> None:
     """The analytics UI."""
     _become("insula_analytics_ui", "--port", str(port))
-
-
-@tenant.command(name="create")
-def tenant_create(
-    slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
-    name: Annotated[str, typer.Option(help="The name that people know it by.")],
-) -> None:
-    """Create a tenant: schema, role and registry entry, in one transaction."""
-    from insula_tenants.administration import Administration
-    from insula_tenants.registry import create_tenant
-    from insula_tenants.settings import TenantsSettings
-
-    admin = Administration(TenantsSettings().admin_urls())
-    tenant_id = create_tenant(admin, slug, name)
-    Console().print(f"tenant {slug} is ready ({tenant_id})")
-
-
-@tenant.command(name="list")
-def tenant_list(as_json: AsJson = False) -> None:
-    """List the tenants."""
-    from insula_tenants.database import Databases
-    from insula_tenants.registry import list_tenants
-    from insula_tenants.settings import TenantsSettings
-
-    databases = Databases(TenantsSettings().service_urls())
-    with databases.core() as core:
-        rows = [
-            {"slug": each.slug, "name": each.name, "schema_version": each.schema_version}
-            for each in list_tenants(core)
-        ]
-    databases.close()
-    if as_json:
-        print(json.dumps(rows))  # noqa: T201 - the command's output
-        return
-    table = Table("Slug", "Name", "Schema")
-    for row in rows:
-        table.add_row(row["slug"], row["name"], row["schema_version"] or "being made")
-    Console().print(table)
 
 
 @device.command(name="add")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from insula_tenants.errors import ConfigurationError, InvalidInput
 from insula_tenants.migrate import admin_engine
+from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.settings import MAIN
 
 
@@ -33,6 +36,16 @@ class Administration:
                 "database", f"there is no database {name!r}: use {', '.join(sorted(self._engines))}"
             )
         return self._engines[name]
+
+    @contextmanager
+    def core(self) -> Iterator[Session]:
+        """A transaction on the registry under the core's own role, as `Databases.core` gives it."""
+        with Session(self.registry) as session, session.begin():
+            session.execute(
+                text("SELECT set_config('role', :role, true), set_config('search_path', :role, true)"),
+                {"role": CORE_SCHEMA},
+            )
+            yield session
 
     def close(self) -> None:
         """Close what is open."""

@@ -34,7 +34,7 @@ def test_a_creation_that_fails_leaves_nothing(fresh_deployment: Deployment, monk
     def fail(*_arguments: object) -> None:
         raise RuntimeError("the power went")
 
-    monkeypatch.setattr("insula_tenants.registry.service.upgrade_schema", fail)
+    monkeypatch.setattr("insula_tenants.registry.creation.upgrade_schema", fail)
     admin = Administration({"main": fresh_deployment.admin_url})
     with pytest.raises(RuntimeError):
         create_tenant(admin, "initech", "Initech")

@@ -17,10 +17,14 @@ for module in (
     "insula_platform.oauth.models",
     "insula_platform.people.models",
     "insula_platform.signin.models",
+    "insula_tenants.audit.models",
     "insula_tenants.devices.models",
+    "insula_tenants.invitations.models",
+    "insula_tenants.lifecycle.models",
     "insula_tenants.registry.models",
     "insula_tenants.spaces.models",
     "insula_tenants.telemetry.models",
+    "insula_tenants.usage.models",
 ):
     importlib.import_module(module)  # importing a model adds it to the metadata
 

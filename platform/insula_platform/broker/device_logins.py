@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from insula_tenants.broker.passwords import PasswordHash, verify_password
 from insula_tenants.database import Databases
-from insula_tenants.errors import NotFound, TenantUnavailable
+from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import is_slug, mqtt_username
 from insula_tenants.registry import resolve_tenant
 
@@ -75,5 +75,5 @@ class DeviceLogins:
                     )
                     for row in session.execute(_QUERY, {"slugs": slugs})
                 }
-        except (NotFound, TenantUnavailable):
+        except (NotFound, TenantClosed, TenantUnavailable):
             return {}

@@ -7,12 +7,13 @@ import logging
 
 from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.settings import PlatformSettings
+from insula_platform.worker.lifecycle import add_lifecycle_tasks
 from insula_tenants.database import Databases
-from insula_tenants.errors import TenantUnavailable
+from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.registry import list_tenants, resolve_tenant
 
@@ -22,6 +23,7 @@ _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
 
@@ -51,6 +53,7 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
         await asyncio.to_thread(prepare_all, databases)
 
     add_bundle_tasks(app, settings, databases)
+    add_lifecycle_tasks(app, settings, databases)
     return app
 
 
@@ -70,9 +73,12 @@ def prepare_all(databases: Databases) -> None:
                 context = resolve_tenant(core, slug)
             with databases.tenant(context) as session:
                 session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+        except (NotFound, TenantClosed):
+            continue  # it has nothing to store
         except TenantUnavailable as error:
             log.warning("%s", error.detail)
-        except OperationalError as error:
+        except DBAPIError as error:
+            # It may have been erased since; and one tenant's failure must not stop the others.
             log.warning("no room was made for tenant %s: %s", slug, str(error.orig).splitlines()[0])
 
 
