@@ -271,7 +271,14 @@ def test_a_tenant_that_is_taken_is_never_overwritten(
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"slug": "Not A Slug"}, "slug"), ({"database": "nowhere"}, "database"), ({"plan": "gold"}, "plan")],
+    [
+        ({"slug": "Not A Slug"}, "slug"),
+        ({"database": "nowhere"}, "database"),
+        ({"plan": "gold"}, "plan"),
+        ({"name": "  "}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "\ud800"}, "name"),
+    ],
 )
 def test_bad_arguments_are_named(
     deployment: Deployment, admins: Administration, bundle: Path, options: dict[str, str], field: str
@@ -329,8 +336,8 @@ def test_bundles_cross_from_one_engine_to_another(
     other_admins, other = Administration({"main": admin_url}), Databases({"main": service_url})
     admins = Administration({"main": deployment.admin_url})
     try:
-        import_bundle(other_admins, bundle, "bundle-abroad")
-        abroad = context_of(other, "bundle-abroad")
+        assert import_bundle(other_admins, bundle).slug == SOURCE, "under its own name, where it is free"
+        abroad = context_of(other, SOURCE)
         expected = content(deployment.databases, source)
         assert content(other, abroad) == expected | {"people": []}
         back = export_tenant(other, abroad, tmp_path / "back.zip")

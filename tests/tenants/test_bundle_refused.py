@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -152,6 +153,11 @@ HOSTILE: dict[str, tuple[Callable[[Content], Content], str]] = {
     ),
     "a member nobody names": (lambda c: c | {"extra.txt": b"x"}, "does not name"),
     "a thirteenth month": (lambda c: claimed(c | {"readings/2026-13.parquet": b""}), "no member of a bundle"),
+    "a year that is none": (
+        lambda c: claimed(c | {"readings/0000-01.parquet": b""}),
+        "no member of a bundle",
+    ),
+    "the end of time": (lambda c: claimed(c | {"readings/9999-12.parquet": b""}), "no member of a bundle"),
     "no Parquet": (lambda c: january(c, b"PAR1 but not really PAR1"), "cannot be read"),
     "other columns": (
         lambda c: january(c, parquet(table_of(3).rename_columns(["a", "b", "c"])), 3),
@@ -273,6 +279,23 @@ ROTTEN: dict[str, tuple[Callable[[Content], Content], str]] = {
         "not one row each",
     ),
     "no JSON": (lambda c: with_line(c, "sites.jsonl", b"'); DROP TABLE sites; --"), "cannot be stored"),
+    "an array": (lambda c: with_line(c, "sites.jsonl", b"[1]"), "cannot be stored"),
+    "a NUL": (lambda c: with_line(c, "sites.jsonl", b'{"id": 9, "name": "a\\u0000b"}'), "cannot be stored"),
+    "no UTF-8": (lambda c: with_line(c, "sites.jsonl", b'{"id": 9, "name": "\xff"}'), "cannot be stored"),
+    "a name of megabytes": (
+        lambda c: with_line(
+            c, "sites.jsonl", b'{"id": 9, "name": "' + os.urandom(1_000_000).hex().encode() + b'"}'
+        ),
+        "cannot be stored",
+    ),
+    "a deep value": (
+        lambda c: with_line(c, "sites.jsonl", b'{"id": 9, "name": ' + b"[" * 900_000 + b"]" * 900_000 + b"}"),
+        "cannot be stored",
+    ),
+    "a time beyond time": (
+        lambda c: january(c, parquet(table_of(3, time=2**63 - 10**8)), 3),
+        "another month",
+    ),
     "a role that is none": (
         lambda c: with_line(c, "members.jsonl", b'{"email": "mallory@example.com", "role": "god"}'),
         "no member of a tenant",

@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -98,14 +98,16 @@ class Bundle:
 
     def batches(self, entry: Entry) -> Iterator[pa.RecordBatch]:
         """The readings of a month. `BundleRefused` where they are not of that month, or cannot be read."""
-        first = month_of(entry.name)
-        following = (first + timedelta(days=31)).replace(day=1)
+        month = month_of(entry.name)
+        first = _microseconds(month)
+        following = _microseconds((month + timedelta(days=31)).replace(day=1))
         try:
             with _parquet(self._members[entry.name]) as parquet:
                 for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
                     if any(column.null_count for column in batch.columns):
                         raise BundleRefused(f"{entry.name} has a reading without point, time or value")
-                    bounds = pc.min_max(batch.column("time")).as_py()
+                    # As numbers: a hostile one need not be a time that Python knows.
+                    bounds = pc.min_max(batch.column("time").cast(pa.int64())).as_py()
                     if batch.num_rows and not first <= bounds["min"] <= bounds["max"] < following:
                         raise BundleRefused(f"{entry.name} has readings of another month")
                     yield batch
@@ -186,6 +188,10 @@ def _verify(member: _Region, entry: Entry) -> None:
         raise BundleRefused(f"{entry.name} is not what the manifest says (SHA-256 differs): copy it again")
     if (_parquet_rows if is_month(entry.name) else _line_rows)(member, entry.name) != entry.rows:
         raise BundleRefused(f"{entry.name} has not the {entry.rows} rows that the manifest says")
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _line_rows(member: _Region, name: str) -> int:

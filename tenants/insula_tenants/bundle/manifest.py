@@ -33,7 +33,8 @@ REBUILT = ("latest", "readings", "schema_version")
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
-_MONTH = re.compile(r"readings/[0-9]{4}-(0[1-9]|1[0-2])\.parquet")
+# Years that Python can name, and so can the month after.
+_MONTH = re.compile(r"readings/[1-8][0-9]{3}-(0[1-9]|1[0-2])\.parquet")
 
 
 class BundleRefused(InvalidInput):

@@ -42,6 +42,9 @@ KEY_PREFIX = "import:"
 """The registry's `creation_key` of a tenant that an import is making begins so."""
 
 
+_MAX_NAME = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What an import made."""
@@ -72,17 +75,18 @@ def import_bundle(
     hashes of the devices' passwords come back, so devices go on as before where the slug is the same and the
     broker asks the registry; another broker has to be told new passwords.
 
-    Raises `BundleRefused` for a damaged, hostile or foreign bundle, `InvalidInput` for a bad slug, database
-    or plan, `Conflict` when the slug is taken or the import is under way.
+    Raises `BundleRefused` for a damaged, hostile or foreign bundle, `InvalidInput` for a bad slug, name,
+    database or plan, `Conflict` when the slug is taken or the import is under way.
     """
     progress("verifying", 0, 0)
     with open_bundle(path) as bundle:
         manifest = bundle.manifest
         slug = check_slug(slug if slug is not None else manifest.tenant.slug)
+        name = _check_name(name if name is not None else manifest.tenant.name)
         _check_version(manifest)
         home = admins.database(database)
         with _alone(admins, slug):
-            tenant_id = _register(admins, slug, (name or manifest.tenant.name).strip(), database, plan)
+            tenant_id = _register(admins, slug, name, database, plan)
             progress("preparing", 0, manifest.readings.rows)
             with home.begin() as connection:
                 _prepare(connection, slug)
@@ -93,6 +97,13 @@ def import_bundle(
                 members, without_account = _publish(connection, tenant_id, slug, bundle)
     devices = next(entry.rows for entry in manifest.members if entry.name == rows_member("devices"))
     return Imported(tenant_id, slug, manifest.readings.rows, devices, members, without_account)
+
+
+def _check_name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable():
+        raise InvalidInput("name", f"give a name of 1 to {_MAX_NAME} printable characters")
+    return name
 
 
 def _check_version(manifest: Manifest) -> None:

@@ -13,6 +13,15 @@ from insula_tenants.bundle.manifest import TABLES, BundleRefused
 MAX_LINE_BYTES = 4 * 1024 * 1024
 _BATCH_BYTES = 1024 * 1024
 
+_UNSTORABLE = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    UnicodeDecodeError,
+)
+"""What PostgreSQL says of a row that no tenant can have."""
+
 _COLUMNS = """
 SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
@@ -46,7 +55,7 @@ def insert_lines(connection: psycopg.Connection, table: str, lines: Iterable[byt
         array = b"[" + b",".join(batch) + b"]"
         try:
             inserted = connection.execute(statement, (array.decode(),)).rowcount
-        except (psycopg.DataError, psycopg.IntegrityError, UnicodeDecodeError) as error:
+        except _UNSTORABLE as error:
             raise BundleRefused(f"a row of {table} cannot be stored: {_first_line(error)}") from None
         if inserted != len(batch):
             raise BundleRefused(f"the lines of {table} are not one row each")
