@@ -42,7 +42,7 @@ from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.migrate import MigrationReport, migrate
-from insula_tenants.registry import resolve_tenant
+from insula_tenants.registry import resolve_closed_or_open
 
 _HISTORY_HOURS = 24.0
 
@@ -127,8 +127,10 @@ class Demo:
             admin.close()
         say("Starting the services")
         python = [sys.executable, "-m"]
-        api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], environment)
-        self._processes.start("worker", [*python, "insula_platform", "serve", "worker"], environment)
+        # These two make and erase tenants; no other process is given the administrator's URL.
+        making = environment | {"INSULA_DATABASE_ADMIN_URL": postgres.admin_url}
+        api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], making)
+        self._processes.start("worker", [*python, "insula_platform", "serve", "worker"], making)
         ready = self._directory / "ingest-ready"
         ready.unlink(missing_ok=True)
         ingest = self._processes.start(
@@ -267,7 +269,7 @@ def _fields(environment: dict[str, str]) -> dict[str, str]:
 def _hours_since_last(databases: Databases, tenant: DemoTenant) -> float:
     """How much of the past the sensors should send: since the one that fell silent first, or a day."""
     with databases.core() as core:
-        context = resolve_tenant(core, tenant.slug)
+        context = resolve_closed_or_open(core, tenant.slug)
     with databases.tenant(context) as session:
         seen = [device.last_seen for device in list_devices(session, limit=1000) if device.id != TRY_OUT]
     times = [time for time in seen if time is not None]

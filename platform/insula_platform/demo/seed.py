@@ -16,7 +16,7 @@ from insula_tenants.database import Databases
 from insula_tenants.devices import Device, create_device, set_password
 from insula_tenants.devices.onboarding import NewDevice
 from insula_tenants.errors import NotFound
-from insula_tenants.registry import create_tenant, resolve_tenant
+from insula_tenants.registry import create_tenant, resolve_closed_or_open
 from insula_tenants.spaces import ensure_space
 
 
@@ -42,11 +42,11 @@ def device_secret(tenant: str, device: str) -> str:
 def _ensure_tenant(admin: Administration, databases: Databases, tenant: DemoTenant) -> TenantContext:
     try:
         with databases.core() as core:
-            return resolve_tenant(core, tenant.slug)
+            return resolve_closed_or_open(core, tenant.slug)
     except NotFound:
         create_tenant(admin, tenant.slug, tenant.name)
     with databases.core() as core:
-        return resolve_tenant(core, tenant.slug)
+        return resolve_closed_or_open(core, tenant.slug)
 
 
 def _ensure_people(

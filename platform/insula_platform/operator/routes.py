@@ -21,23 +21,20 @@ from insula_platform.operator.schemas import (
     Tenant,
 )
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
-from insula_platform.problems import problem_responses
+from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
 from insula_tenants.audit import list_entries
 from insula_tenants.errors import InsulaError, InvalidInput
 from insula_tenants.lifecycle import GRACE
 from insula_tenants.registry import create_tenant
 
-router = APIRouter(
-    prefix="/api/v1/operator", tags=["Operator"], responses=problem_responses(401, 403, 422, 503)
-)
+router = APIRouter(prefix="/api/v1/operator", tags=["Operator"], responses=PROBLEM_RESPONSES)
 
 _READER = [RequiresOperator("tenants:read")]
 Writer = Annotated[OperatorAccess, RequiresOperator("tenants:write")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 
-_MISSING = problem_responses(404)
-_MISSING_OR_CONFLICT = problem_responses(404, 409)
+_CONFLICT = problem_responses(409)
 
 
 class CannotCreate(InsulaError):
@@ -102,13 +99,13 @@ def get_tenants(platform: CurrentPlatform, limit: Limit = 100, cursor: Cursor = 
     return Page(items=[Tenant.model_validate(view) for view in found[:limit]], next_cursor=more)
 
 
-@router.get("/tenants/{slug}", dependencies=_READER, responses=_MISSING)
+@router.get("/tenants/{slug}", dependencies=_READER)
 def get_tenant(platform: CurrentPlatform, slug: str) -> Tenant:
     """One tenant."""
     return Tenant.model_validate(service.show(platform.databases, slug))
 
 
-@router.post("/tenants/{slug}/suspend", responses=_MISSING_OR_CONFLICT)
+@router.post("/tenants/{slug}/suspend", responses=_CONFLICT)
 def post_suspend(access: Writer, platform: CurrentPlatform, slug: str, asked: Suspension) -> Tenant:
     """Close a tenant from the next request on; its devices are disconnected, what they sent is put aside."""
     return Tenant.model_validate(
@@ -116,7 +113,7 @@ def post_suspend(access: Writer, platform: CurrentPlatform, slug: str, asked: Su
     )
 
 
-@router.post("/tenants/{slug}/resume", responses=_MISSING_OR_CONFLICT)
+@router.post("/tenants/{slug}/resume", responses=_CONFLICT)
 def post_resume(access: Writer, platform: CurrentPlatform, slug: str) -> Tenant:
     """Open a suspended tenant: tokens, sessions and devices' passwords are as good as before."""
     return Tenant.model_validate(
@@ -124,7 +121,7 @@ def post_resume(access: Writer, platform: CurrentPlatform, slug: str) -> Tenant:
     )
 
 
-@router.delete("/tenants/{slug}", status_code=202, responses=_MISSING_OR_CONFLICT)
+@router.delete("/tenants/{slug}", status_code=202, responses=_CONFLICT)
 def delete_tenant(
     access: Writer,
     platform: CurrentPlatform,
@@ -144,13 +141,13 @@ def delete_tenant(
     )
 
 
-@router.post("/tenants/{slug}/cancel-deletion", responses=_MISSING_OR_CONFLICT)
+@router.post("/tenants/{slug}/cancel-deletion", responses=_CONFLICT)
 def post_cancel_deletion(access: Writer, platform: CurrentPlatform, slug: str) -> Tenant:
     """Keep a tenant whose grace period is not over: it is what it was before."""
     return Tenant.model_validate(service.keep(platform.databases, platform.broker, slug, actor=access.actor))
 
 
-@router.post("/tenants/{slug}/owners", status_code=201, responses=_MISSING)
+@router.post("/tenants/{slug}/owners", status_code=201)
 def post_owner(
     access: Writer, platform: CurrentPlatform, slug: str, asked: NewOwner, response: Response
 ) -> InvitedOwner:
@@ -161,7 +158,7 @@ def post_owner(
     )
 
 
-@router.get("/receipts/{tenant_id}", dependencies=_READER, responses=_MISSING)
+@router.get("/receipts/{tenant_id}", dependencies=_READER)
 def get_receipt(platform: CurrentPlatform, tenant_id: UUID) -> Receipt:
     """The receipt of a tenant that was erased."""
     return Receipt.model_validate(service.receipt(platform.databases, tenant_id))
