@@ -97,6 +97,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(sqlalchemy.exc.OperationalError, _database_away)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
+    app.add_exception_handler(sqlalchemy.exc.TimeoutError, _database_away)  # no connection came free in time
 
 
 def add_schema(document: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ SET_ROLE = "SELECT set_config('role', %s, true)"
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
 
-MAX_TENANTS = 300
+MAX_TENANTS = 100
 """Tenants after which a pooled connection is replaced: docs/benchmarks.md has what each one costs."""
 
 PATIENCE = 5.0

@@ -12,17 +12,16 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import text
 
 from insula_tenants import roles
 from insula_tenants.administration import Administration
 from insula_tenants.errors import ConfigurationError, Conflict
 from insula_tenants.migrate import head, migrate
-from insula_tenants.names import schema_of
 from insula_tenants.registry import resolve_tenant
 from tests.conftest import Deployment, deploy
 from tests.servers.postgres import PostgresServer
+from tests.tenants.crowd import crowd_of
 from tests.waiting import eventually
 
 MANY = 60
@@ -33,27 +32,8 @@ SLUGS = [f"many-{number:03}" for number in range(MANY)]
 def crowd(postgres_server: PostgresServer) -> Iterator[Deployment]:
     """Beside acme and globex, many tenants whose schemas are empty: the tenant tree lies before them."""
     for made in deploy(postgres_server):
-        admins = Administration({"main": made.admin_url})
-        with admins.registry.begin() as connection:
-            (login,) = roles.service_logins(connection)
-            for slug in SLUGS:
-                roles.ensure_role(connection, schema_of(slug))
-                roles.grant_membership(connection, schema_of(slug), login)
-                roles.ensure_schema(connection, schema_of(slug))
-            connection.execute(
-                text(
-                    "INSERT INTO insula.tenants (id, slug, name, schema_version)"
-                    " SELECT gen_random_uuid(), slug, slug, 'before' FROM unnest(CAST(:slugs AS text[])) AS slug"
-                ),
-                {"slugs": SLUGS},
-            )
-        yield made
-        with admins.registry.begin() as connection:
-            for slug in SLUGS:
-                name = sql.Identifier(schema_of(slug))
-                roles.execute(connection, sql.SQL("DROP SCHEMA {} CASCADE").format(name))
-                roles.execute(connection, sql.SQL("DROP ROLE {}").format(name))
-        admins.close()
+        with crowd_of(made, SLUGS, "before"):
+            yield made
 
 
 def run(deployment: Deployment, **more: object):
