@@ -20,6 +20,11 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mosquitto, real Chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.dev ## what a tenant costs, with 10 and 100 of them; BENCH_ARGS= adds 1 000
+	$(BIN)/python benchmarks/tenants.py $(BENCH_ARGS)
+BENCH_ARGS ?= --short
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy strict, the arrows between packages, the lock files
 	$(BIN)/ruff check .
