@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
+from insula_tenants.lifecycle.models import TenantJob
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from tests.attacks.intruder import Intruder
@@ -31,6 +33,8 @@ class House:
     value: float
     point: int
     space: int
+    export: UUID
+    """An export that is done; its bundle holds the word."""
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +91,14 @@ def _furnish(
         TelemetryWriter(connection).write([batch])
     with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
         connection.execute("ANALYZE")  # the planner's statistics hold values too
-    return House(context, device, secret, value, point, space)
+    with deployment.databases.core() as core:
+        job = TenantJob(
+            tenant_id=context.id, tenant_slug=context.slug, kind="export", state="done", result={}
+        )
+        core.add(job)
+        core.flush()
+        export = job.id
+    return House(context, device, secret, value, point, space, export)
 
 
 def _space(session, secret: str, name: str) -> int:

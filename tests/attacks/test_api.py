@@ -17,8 +17,9 @@ import pytest
 import structlog
 
 from insula_platform.app import create_app
+from insula_platform.bundles.files import bundle_path
 from insula_platform.oauth.clients import create_service_client, ensure_ui_client
-from insula_platform.oauth.scopes import API_SCOPES
+from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
 from tests.attacks.api import SLUGS, Attacker, Operation, operations, routes
@@ -33,6 +34,9 @@ SETTINGS = {
 }
 OPERATIONS = operations(create_app(PlatformSettings.model_validate(SETTINGS)))
 IN_A_TENANT = [one for one in OPERATIONS if "{tenant}" in one.path]
+OPERATORS = [one for one in OPERATIONS if one.path.startswith("/api/v1/operator/")]
+NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
+"""Answers 404 to those who may ask, as no tenant was erased."""
 
 OPEN = {
     "/.well-known/oauth-authorization-server",
@@ -59,6 +63,10 @@ OWN: dict[str, Any] = {
     "point": lambda house: house.point,
     "device": lambda house: house.device,
     "space": lambda house: house.space,
+    "export_id": lambda house: house.export,
+    "slug": lambda house: house.context.slug,
+    "confirm": lambda house: house.context.slug,
+    "tenant_id": lambda house: house.context.id,
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -92,13 +100,22 @@ ATTACKS: dict[str, Any] = {
     "bucket": lambda _: ("1d", "99999s", "1 day'", "0s", *HOSTILE),
     "aggregate": lambda _: ("mean", "pg_sleep(9)", *HOSTILE),
     "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
+    "export_id": _ids("export_id"),
+    "confirm": lambda _: ("globex", *HOSTILE),
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
 
 
 @pytest.fixture(scope="session")
-def attacker(deployment: Deployment, acme: House, globex: House) -> Iterator[Attacker]:
+def attacker(
+    deployment: Deployment, acme: House, globex: House, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacker]:
+    bundles = tmp_path_factory.mktemp("bundles")
+    for house in (acme, globex):
+        bundle = bundle_path(bundles, house.context.id, house.export)
+        bundle.parent.mkdir()
+        bundle.write_text(house.secret)
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = PlatformSettings(
@@ -107,6 +124,7 @@ def attacker(deployment: Deployment, acme: House, globex: House) -> Iterator[Att
             database_url=deployment.service_url,
             ui_url="http://127.0.0.1:1",
             ui_client_secret=UI_SECRET,
+            bundle_dir=bundles,
         )
         with deployment.databases.core() as core:
             ensure_ui_client(core, settings)
@@ -142,13 +160,20 @@ def query_of(operation: Operation, house: House) -> dict[str, Any]:
 
 def opens(attacker: Attacker, operation: Operation, house: House, token: str) -> None:
     """The door is there, and one's own key opens it. What changes something stops at a missing scope."""
+    operators = operation in OPERATORS
     if operation.method == "get":
+        key = attacker.token(None, scope="tenants:read") if operators else token
         answer = attacker.call(
-            operation, url_of(operation, house.context.slug, house), token, query_of(operation, house)
+            operation, url_of(operation, house.context.slug, house), key, query_of(operation, house)
         )
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == (404 if operation.path == NOT_THERE_YET else 200), answer.text
     else:
-        powerless = attacker.token(house.context.slug, scope="")
+        # The operator's token for reading alone; a tenant's without any scope.
+        powerless = (
+            attacker.token(None, scope="tenants:read")
+            if operators
+            else attacker.token(house.context.slug, scope="")
+        )
         answer = attacker.call(operation, url_of(operation, house.context.slug, house), powerless)
         assert answer.status_code == 403, answer.text
 
@@ -173,7 +198,8 @@ def test_every_route_is_attacked_or_known_to_be_open():
     assert api <= documented, "a route of the API that the document hides escapes these tests"
     assert {path for path in routes(app) if "{tenant}" in path} == {one.path for one in IN_A_TENANT}
     assert routes(app) - api == OPEN
-    assert all(one.scopes for one in IN_A_TENANT), "an operation without a scope"
+    assert all(one.scopes for one in IN_A_TENANT + OPERATORS), "an operation without a scope"
+    assert api == {one.path for one in IN_A_TENANT + OPERATORS}, "a route that is neither a tenant's nor ours"
 
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.path.startswith("/api/")], ids=str)
@@ -190,8 +216,30 @@ def test_no_forged_token_opens_a_route(attacker: Attacker, acme: House, operatio
         assert attacker.call(operation, url_of(operation, "globex", acme), token, query).status_code == 401
 
 
+@pytest.mark.parametrize("operation", IN_A_TENANT + OPERATORS, ids=str)
+def test_a_tenants_key_opens_no_door_of_the_operator_nor_the_other_way(
+    attacker: Attacker, acme: House, operation: Operation
+):
+    opens(attacker, operation, acme, attacker.token())
+    everything = " ".join(API_SCOPES | OPERATOR_SCOPES)
+    url, query = url_of(operation, "acme", acme), query_of(operation, acme)
+    if operation in OPERATORS:
+        wrong = {attacker.token("acme"): 403, attacker.token("acme", scope=everything): 401}
+    else:
+        wrong = {
+            attacker.token(None, scope=" ".join(OPERATOR_SCOPES)): 404,
+            attacker.token(None, scope=everything): 401,
+        }
+    for token, status in wrong.items():
+        answer = attacker.call(operation, url, token, query)
+        assert answer.status_code == status, answer.text
+        assert acme.secret not in answer.text
+
+
 def test_the_providers_other_tokens_are_no_access_tokens(attacker: Attacker, acme: House):
-    tokens = attacker.live.tokens_of("ada@example.com", tenant="acme")
+    tokens = attacker.live.tokens_of(
+        "ada@example.com", tenant="acme", scope=" ".join(["openid", *API_SCOPES])
+    )
     for operation in IN_A_TENANT:
         url, query = url_of(operation, "acme", acme), query_of(operation, acme)
         opens(attacker, operation, acme, tokens["access_token"])
