@@ -287,10 +287,10 @@ def fresh(server_url: str) -> Iterator[Bench]:
 def show(console: Console, engine: str, results: dict[int, Results]) -> None:
     """A table: a row a figure, a column a number of tenants, and what growth does to it."""
     counts = sorted(results)
-    table = Table(title=engine)
+    table = Table(title=f"{engine}, by number of tenants")
     table.add_column("", no_wrap=True)
     for count in counts:
-        table.add_column(f"{count:,} tenants".replace(",", " "), justify="right")
+        table.add_column(f"{count:,}".replace(",", " "), justify="right", no_wrap=True)
     table.add_column(f"{counts[-1]} vs {counts[0]}", justify="right")
     for name in results[counts[0]]:
         values = [results[count][name] for count in counts]
