@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.operator.commands import operator, tenant
 from insula_tenants.errors import ConfigurationError, InsulaError
+
+if TYPE_CHECKING:
+    from insula_platform.onboarding import AddedDevice
 
 app = typer.Typer(
     name="insula",
@@ -175,16 +178,31 @@ def device_add(
     """Register a device and admit it at the broker. Its password is shown this once."""
     from insula_platform.onboarding import add_device
 
-    added = add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone)
+    _tell_device(add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone), as_json)
+
+
+@device.command(name="password")
+def device_password(
+    slug: Annotated[str, typer.Argument(help="The device.")],
+    tenant_slug: Annotated[str, typer.Option("--tenant", help="The tenant it belongs to.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a device a new password, shown this once. The old one no longer works."""
+    from insula_platform.onboarding import renew_password
+
+    _tell_device(renew_password(tenant_slug, slug), as_json)
+
+
+def _tell_device(told: AddedDevice, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(added._asdict()))  # noqa: T201 - the command's output
+        print(json.dumps(told._asdict()))  # noqa: T201 - the command's output
         return
     console = Console()
     for label, value in (
-        ("broker", added.broker),
-        ("user name and client id", added.username),
-        ("password", added.password),
-        ("telemetry topic", added.topic),
+        ("broker", told.broker),
+        ("user name and client id", told.username),
+        ("password", told.password),
+        ("telemetry topic", told.topic),
     ):
         console.print(f"{label:<24} {value}", highlight=False, markup=False)
 

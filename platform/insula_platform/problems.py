@@ -98,6 +98,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(sqlalchemy.exc.OperationalError, _database_away)
     app.add_exception_handler(sqlalchemy.exc.TimeoutError, _database_away)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
+    app.add_exception_handler(psycopg.errors.QueryCanceled, _too_slow)
     app.add_exception_handler(sqlalchemy.exc.DataError, _data_error)
     app.add_exception_handler(psycopg.DataError, _data_error)
 
@@ -161,6 +162,16 @@ def _data_error(request: Request, error: Exception) -> JSONResponse:
         InvalidInput.type,
         str(InvalidInput.__doc__),
         "a text has a NUL character (U+0000): leave it out",
+        instance=request.url.path,
+    )
+
+
+def _too_slow(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - the handler's shape
+    return problem_response(
+        InvalidInput.status,
+        "too-much",
+        "The question takes too long to answer.",
+        "ask for fewer points, a shorter time or wider buckets",
         instance=request.url.path,
     )
 

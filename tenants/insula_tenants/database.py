@@ -43,6 +43,12 @@ __all__ = [
 SET_ROLE = "SELECT set_config('role', %s, true)"
 """`SET LOCAL ROLE` with its name as a parameter. With it the search path follows: it is `"$user"`."""
 
+LONGEST_READ = 15
+"""Seconds that one statement of a hot read may take: a question too large must not keep others waiting."""
+
+SET_ROLE_BRIEFLY = "SELECT set_config('role', %s, true), set_config('statement_timeout', %s, true)"
+"""`SET_ROLE`, with a limit for each statement of the transaction."""
+
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
 
@@ -214,7 +220,7 @@ class AsyncDatabases:
         self, pool: AsyncConnectionPool[_Connection], role: str
     ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         async with pool.connection() as connection, connection.transaction():
-            await connection.execute(SET_ROLE, (role,))
+            await connection.execute(SET_ROLE_BRIEFLY, (role, f"{LONGEST_READ}s"))
             connection.served.add(role)
             yield connection
 

@@ -320,6 +320,7 @@ def _prepare_roles(connection: Connection, service_url: str) -> None:
     roles.ensure_role(connection, CORE_SCHEMA)
     login = roles.ensure_service_login(connection, service_url)
     roles.grant_membership(connection, CORE_SCHEMA, login)
+    roles.grant_tenants(connection, login)
     roles.forbid_temporary_objects(connection)
     roles.ensure_schema(connection, CORE_SCHEMA)
     functions = sql.Identifier(FUNCTIONS_SCHEMA)

@@ -60,6 +60,19 @@ def grant_membership(connection: Connection, role: str, login: str) -> None:
     execute(connection, sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login)))
 
 
+def grant_tenants(connection: Connection, login: str) -> None:
+    """Let `login` become every tenant of this database: it may be new, or the roles may be restored ones."""
+    query = text(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^tenant_' AND NOT EXISTS ("
+        " SELECT FROM pg_auth_members a"
+        " JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member"
+        " WHERE g.rolname = nspname AND m.rolname = :login) ORDER BY nspname"
+    )
+    for schema in connection.scalars(query, {"login": login}).all():
+        ensure_role(connection, schema)
+        grant_membership(connection, schema, login)
+
+
 def ensure_schema(connection: Connection, schema: str) -> None:
     """Create the schema, owned by the owner role, with rights on its rows for the role named like it.
 

@@ -25,7 +25,11 @@ ALLOWED = {
     ("insula_platform/demo/postgres.py", 'f"CREATE DATABASE {_DATABASE}"'),
 }
 
-NOT_POOLED = {"insula_tenants/migrate.py", "insula_tenants/administration.py"}
+NOT_POOLED = {
+    "insula_tenants/migrate.py",
+    "insula_tenants/administration.py",
+    "insula_tenants/bundle/restore.py",
+}
 """Administrators' connections end with what they were opened for."""
 
 

@@ -7,8 +7,9 @@ import importlib
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, make_url, text
 
+from insula_tenants.database import Databases
 from insula_tenants.migrate import admin_engine, head, migrate
 from insula_tenants.models import Core, PerTenant
 from tests.conftest import Deployment
@@ -77,3 +78,14 @@ def test_a_tenant_that_cannot_be_migrated_is_named_and_the_others_are(fresh_depl
     assert report.migrated == ["globex"]
     assert "unheard-of" in report.failed["acme"]
     engine.dispose()
+
+
+def test_a_new_login_of_the_services_serves_every_tenant_after_migrating(fresh_deployment: Deployment):
+    renamed = make_url(fresh_deployment.service_url).set(username="insula_service_2")
+    url = renamed.render_as_string(hide_password=False)
+    migrate({"main": fresh_deployment.admin_url}, {"main": url})
+    databases = Databases({"main": url})
+    for context in (fresh_deployment.acme, fresh_deployment.globex):
+        with databases.tenant(context) as session:
+            assert session.scalar(text("SELECT current_user")) == context.schema
+    databases.close()

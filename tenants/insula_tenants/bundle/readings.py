@@ -54,7 +54,7 @@ _MONTHS = sql.SQL(
 
 _TOTALS = sql.SQL("SELECT count(*), coalesce({checksum}, 0)::text FROM readings").format(checksum=CHECKSUM)
 
-_COPY_OUT = sql.SQL(
+_COPY_OUT = (
     "COPY (SELECT point_id, time, value FROM readings WHERE time >= {month}::timestamp AT TIME ZONE 'UTC'"
     " AND time < ({month}::timestamp + interval '1 month') AT TIME ZONE 'UTC'"
     " ORDER BY point_id, time) TO STDOUT (FORMAT binary)"
@@ -85,7 +85,7 @@ def copy_out(connection: psycopg.Connection, month: Any) -> Iterator[pa.RecordBa
     """The readings of a month, by point and time, in batches of at most `BATCH_ROWS`."""
     pending = bytearray()
     width, full = _ROW.itemsize, BATCH_ROWS * _ROW.itemsize
-    with connection.cursor().copy(_COPY_OUT.format(month=sql.Literal(month))) as copy:
+    with connection.cursor().copy(sql.SQL(_COPY_OUT).format(month=sql.Literal(month))) as copy:
         at_start = True
         for data in copy:
             pending += data
