@@ -24,6 +24,11 @@ test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mos
 screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images anew, from a running demo
 	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py
 
+.PHONY: bench
+bench: $(VENV)/.dev ## what a tenant costs, with 10 and 100 of them; BENCH_ARGS= adds 1 000
+	$(BIN)/python benchmarks/tenants.py $(BENCH_ARGS)
+BENCH_ARGS ?= --short
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy strict, the arrows between packages, the lock files
 	$(BIN)/ruff check .

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
-from insula_tenants.migrate import MigrationReport, admin_engine, migrate
+from insula_tenants.migrate import MigrationReport, migrate
 from insula_tenants.registry import create_tenant, resolve_tenant
 from tests.servers.postgres import EmbeddedPostgres, PostgresServer
 
@@ -44,9 +45,9 @@ class Deployment:
 def deploy(server: PostgresServer) -> Iterator[Deployment]:
     """A database of its own on `server`, migrated, with two tenants; dropped at the end."""
     admin_url, service_url = server.create_database()
-    report = migrate(admin_url, service_url)
+    report = migrate({"main": admin_url}, {"main": service_url})
     _engines.add(f"{report.engine} {report.engine_version}")
-    admin = admin_engine(admin_url)
+    admin = Administration({"main": admin_url})
     for slug in ("acme", "globex"):
         create_tenant(admin, slug, slug.title())
     databases = Databases({"main": service_url})
@@ -54,7 +55,7 @@ def deploy(server: PostgresServer) -> Iterator[Deployment]:
         contexts = {slug: resolve_tenant(core, slug) for slug in ("acme", "globex")}
     yield Deployment(admin_url, service_url, report, databases, **contexts)
     databases.close()
-    admin.dispose()
+    admin.close()
     server.drop_database(admin_url)
 
 

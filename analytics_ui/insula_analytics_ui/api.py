@@ -170,6 +170,11 @@ def _refusal(response: httpx.Response, what: str) -> UiError:
     status = response.status_code
     if status in {502, 503, 504}:
         return PlatformAway()
+    if status == 403 and _kind(response) in {"tenant-suspended", "tenant-deleting"}:
+        said = _detail(response)
+        return ApiRefused(
+            status, f"{said[:1].upper()}{said[1:]}", "Ask the operator of the platform about it."
+        )
     if status == 403:
         return ApiRefused(
             status, f"Your role does not let you read {what}.", "Ask an administrator of your tenant for it."
@@ -187,13 +192,24 @@ def _refusal(response: httpx.Response, what: str) -> UiError:
     )
 
 
-def _detail(response: httpx.Response) -> str:
-    """What the problem document (RFC 9457) says."""
+def _kind(response: httpx.Response) -> str:
+    """The last part of the problem's type."""
+    return str(_problem(response).get("type", "")).rpartition("/")[2]
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
+    """The problem document (RFC 9457); empty when there is none."""
     try:
         problem = response.json()
     except ValueError:
-        problem = None
-    said = (problem.get("detail") or problem.get("title")) if isinstance(problem, dict) else None
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _detail(response: httpx.Response) -> str:
+    """What the problem document says."""
+    problem = _problem(response)
+    said = problem.get("detail") or problem.get("title")
     return str(said or f"HTTP status {response.status_code}").rstrip(".") + "."
 
 

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
+
 from insula_ingest.codecs import Decoded, Reason, Rejected, decode_json
+from insula_ingest.outages import DatabaseAway
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import TenantUnavailable
+from insula_tenants.errors import TenantClosed, TenantUnavailable
 from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,12 @@ class Batch:
     """Messages whose tenant the registry does not have."""
     held: dict[str, str] = field(default_factory=dict)
     """Tenants that cannot be written at the moment, with the reason: their messages stay with the broker."""
+    away: set[str] = field(default_factory=set)
+    """Tenants whose database is away: held as well, but told of once a database."""
+
+    def is_held(self, message: Message) -> bool:
+        """Whether the message could not be stored and must not be acknowledged."""
+        return message.tenant in self.held or message.tenant in self.away
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class _Parsed:
 def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_payload_bytes: int) -> Batch:
     """Decode the messages and resolve what they name; asks the registry at most twice a tenant.
 
-    Database errors of the registry pass through: nothing was written or acknowledged yet.
+    Tenants that cannot be resolved at the moment, or whose database is away, are held.
     """
     parsed = [item for message in messages if (item := _parse(message, max_payload_bytes)) is not None]
     batch = Batch(homeless=len(messages) - len(parsed))
@@ -71,13 +80,20 @@ def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_pa
     for tenant, items in by_tenant.items():
         try:
             context = registry.tenant(tenant)
+            if context is None:
+                batch.homeless += len(items)
+            elif closed := registry.why_closed(context):
+                batch.tenants[tenant] = _closed_batch(context, items, closed)
+            elif (part := _tenant_batch_unless_gone(context, items, registry)) is None:
+                batch.homeless += len(items)
+            else:
+                batch.tenants[tenant] = part
         except TenantUnavailable as error:
             batch.held[tenant] = error.detail
-            continue
-        if context is None:
-            batch.homeless += len(items)
-        else:
-            batch.tenants[tenant] = _tenant_batch(context, items, registry)
+        except DatabaseAway:
+            batch.away.add(tenant)
+        except DBAPIError as error:  # a role or table is missing: this tenant's trouble alone
+            batch.held[tenant] = str(error.orig).splitlines()[0]
     return batch
 
 
@@ -106,6 +122,24 @@ def _decode(message: Message) -> Decoded:
         decoded = Decoded()
         decoded.reject(Reason.MALFORMED, "it could not be read; the fault is in the platform's codec")
         return decoded
+
+
+def _closed_batch(context: TenantContext, items: list[_Parsed], closed: TenantClosed) -> TenantBatch:
+    rejected = [Rejected(Reason.SUSPENDED, closed.detail)]
+    letters = (_dead_letter(item, rejected) for item in items)
+    return TenantBatch(context, dead_letters=[letter for letter in letters if letter is not None])
+
+
+def _tenant_batch_unless_gone(
+    context: TenantContext, items: list[_Parsed], registry: DeviceRegistry
+) -> TenantBatch | None:
+    try:
+        return _tenant_batch(context, items, registry)
+    except (ProgrammingError, DataError):
+        # No schema, or no role: it was erased since it was last read.
+        if registry.is_gone(context):
+            return None
+        raise
 
 
 def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:

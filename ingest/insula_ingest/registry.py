@@ -7,23 +7,28 @@ however many messages name them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
-from insula_tenants.database import Databases
+from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import Device, Point
-from insula_tenants.errors import NotFound
-from insula_tenants.registry import resolve_tenant
+from insula_tenants.errors import NotFound, TenantClosed, TenantDeleting
+from insula_tenants.registry import closed_tenants, resolve_closed_or_open
 
 _ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
 
 STALENESS = 30.0
 """Seconds after which an entry is read again."""
+CLOSED_STALENESS = 1.0
+"""Seconds after which the list of closed tenants is read again: so soon does a suspension count."""
 
 
 @dataclass(slots=True)
@@ -46,16 +51,27 @@ class DeviceRegistry:
     """Resolves names to ids. One per process; used by one thread."""
 
     def __init__(
-        self, databases: Databases, *, max_points: int, clock: Callable[[], float] = time.monotonic
+        self,
+        databases: Databases,
+        outages: Outages,
+        *,
+        max_points: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_points`: how many points a device may have by naming them in its telemetry."""
+        """`max_points`: how many points a device may have by naming them in its telemetry.
+
+        Every look-up raises `DatabaseAway` when the database it needs is away.
+        """
         self._databases = databases
+        self._outages = outages
         self._max_points = max_points
         self._clock = clock
         self._tenants: dict[str, _TenantEntry] = {}
+        self._closed: dict[UUID, TenantClosed] = {}
+        self._closed_read_at = float("-inf")
 
     def tenant(self, slug: str) -> TenantContext | None:
-        """The tenant's context, or None when there is no such tenant.
+        """The tenant's context, closed or not, or None when there is no such tenant.
 
         Raises `TenantUnavailable` when its schema is not one that this release can write.
         """
@@ -63,6 +79,20 @@ class DeviceRegistry:
         if entry is None or self._stale(entry.read_at):
             entry = self._read_tenant(slug, entry)
         return entry.context
+
+    def why_closed(self, context: TenantContext) -> TenantClosed | None:
+        """Why nothing may be stored for this tenant; None when it may."""
+        if self._clock() - self._closed_read_at > CLOSED_STALENESS:
+            with self._outages.watching(MAIN), self._databases.core() as core:
+                self._closed = {tenant.id: tenant.why for tenant in closed_tenants(core)}
+            self._closed_read_at = self._clock()
+        return self._closed.get(context.id)
+
+    def is_gone(self, context: TenantContext) -> bool:
+        """Whether the tenant is erased, or on its way there; asks the registry anew."""
+        self._tenants.pop(context.slug, None)
+        self._closed_read_at = float("-inf")
+        return self.tenant(context.slug) != context or isinstance(self.why_closed(context), TenantDeleting)
 
     def devices(self, context: TenantContext, wanted: Mapping[str, set[str]]) -> dict[str, DeviceEntry]:
         """The devices of `wanted` (slug → names of points) that exist, with those points.
@@ -74,7 +104,7 @@ class DeviceRegistry:
             slug for slug in wanted if (entry := known.get(slug)) is None or self._stale(entry.read_at)
         ]
         if missing:
-            with self._databases.tenant(context) as session:
+            with self._session(context) as session:
                 found = self._read_devices(session, missing)
             for slug in missing:
                 known.pop(slug, None)
@@ -86,21 +116,26 @@ class DeviceRegistry:
             if (fresh := sorted(wanted[slug] - entry.points.keys()))
         }
         if any(new.values()):
-            with self._databases.tenant(context) as session:
+            with self._session(context) as session:
                 made = self._make_points(session, {entries[slug].id: names for slug, names in new.items()})
             by_id = {entry.id: entry for entry in entries.values()}
             for device_id, name, point_id in made:
                 by_id[device_id].points[name] = point_id
         return entries
 
+    @contextmanager
+    def _session(self, context: TenantContext) -> Iterator[Session]:
+        with self._outages.watching(context.database), self._databases.tenant(context) as session:
+            yield session
+
     def _stale(self, read_at: float) -> bool:
         return self._clock() - read_at > STALENESS
 
     def _read_tenant(self, slug: str, old: _TenantEntry | None) -> _TenantEntry:
         context: TenantContext | None = None
-        with self._databases.core() as core:
+        with self._outages.watching(MAIN), self._databases.core() as core:
             try:
-                context = resolve_tenant(core, slug)
+                context = resolve_closed_or_open(core, slug)
             except NotFound:
                 context = None
         # A tenant made anew under an old name has other ids: what was known of the old one is void.

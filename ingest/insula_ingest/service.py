@@ -9,13 +9,13 @@ import time
 from types import FrameType
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from insula_ingest.batch import Batch, Message, build_batch, dead_letters_of
+from insula_ingest.outages import DatabaseAway, Outages
 from insula_ingest.registry import DeviceRegistry
 from insula_ingest.settings import IngestSettings
 from insula_ingest.transport import MqttSource
-from insula_tenants.database import MAIN, MAX_LIFETIME, Databases
+from insula_tenants.database import LINK, MAX_LIFETIME, Databases
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 
 log = logging.getLogger(__name__)
@@ -23,56 +23,78 @@ log = logging.getLogger(__name__)
 _RETRY_FROM, _RETRY_TO = 0.2, 5.0
 
 
-class DatabaseAway(Exception):
-    """The database cannot be reached or asks to try again; nothing of the batch was stored."""
+class Home:
+    """A database that tenants live in: one connection to write on, made anew when it breaks or grows old."""
 
-
-class Store:
-    """Resolves and writes batches, on connections that are made anew when they break or grow old."""
-
-    def __init__(self, settings: IngestSettings) -> None:
-        self._settings = settings
-        self._url = settings.require_database_url()
-        self._databases = Databases({MAIN: self._url}, pool_size=2, application_name="insula-ingest")
-        self._registry = DeviceRegistry(self._databases, max_points=settings.ingest_max_points_per_device)
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._connection: psycopg.Connection | None = None
         self._writer: TelemetryWriter | None = None
         self._opened = 0.0
 
-    def store(self, messages: list[Message]) -> Batch:
-        """Store what the messages hold; when it returns, all but the held tenants' is committed.
-
-        Raises `DatabaseAway` when it should be tried again.
-        """
-        try:
-            batch = build_batch(
-                messages, self._registry, max_payload_bytes=self._settings.ingest_max_payload_bytes
-            )
-            self._write(batch, messages)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._disconnect()
-            raise DatabaseAway(str(error).splitlines()[0]) from error
-        except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
-                raise DatabaseAway(str(error.orig).splitlines()[0]) from error
-            raise
-        except SQLAlchemyError as error:  # the pool's time-out
-            raise DatabaseAway(str(error).splitlines()[0]) from error
-        return batch
+    def open(self) -> TelemetryWriter:
+        """The writer, connected; psycopg's errors pass through."""
+        if self._writer is not None and time.monotonic() - self._opened < MAX_LIFETIME:
+            return self._writer
+        self.close()
+        self._connection = psycopg.connect(
+            self._url, autocommit=True, prepare_threshold=None, application_name="insula-ingest", **LINK
+        )
+        self._opened = time.monotonic()
+        self._writer = TelemetryWriter(self._connection)
+        return self._writer
 
     def close(self) -> None:
-        """Close all connections."""
-        self._disconnect()
-        self._databases.close()
-
-    def _disconnect(self) -> None:
+        """Close the connection; the next `open` makes another."""
         if self._connection is not None:
             self._connection.close()
         self._connection = self._writer = None
 
-    def _write(self, batch: Batch, messages: list[Message]) -> None:
-        writer = self._open()
-        parts = sorted(batch.tenants.values(), key=lambda part: part.context.slug)
+
+class Store:
+    """Resolves and writes batches: a transaction in each database that has tenants in the batch."""
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._settings = settings
+        urls = settings.service_urls()
+        self._databases = Databases(urls, pool_size=2, application_name="insula-ingest")
+        self._outages = Outages()
+        self._registry = DeviceRegistry(
+            self._databases, self._outages, max_points=settings.ingest_max_points_per_device
+        )
+        self._homes = {name: Home(url) for name, url in urls.items()}
+
+    def store(self, messages: list[Message], *, try_again: bool) -> Batch:
+        """Store what the messages hold; when it returns, all but what `Batch.is_held` is committed.
+
+        With `try_again`, databases that were away are asked once more; else their tenants are held at once.
+        """
+        if try_again:
+            self._outages.reopen()
+        batch = build_batch(
+            messages, self._registry, max_payload_bytes=self._settings.ingest_max_payload_bytes
+        )
+        homes: dict[str, list[TenantBatch]] = {}
+        for slug in sorted(batch.tenants):
+            part = batch.tenants[slug]
+            homes.setdefault(part.context.database, []).append(part)
+        for database, parts in homes.items():
+            try:
+                with self._outages.watching(database):
+                    self._write(self._homes[database], parts, messages, batch)
+            except DatabaseAway:
+                self._homes[database].close()
+                batch.away.update(part.context.slug for part in parts)
+        return batch
+
+    def close(self) -> None:
+        """Close all connections."""
+        for home in self._homes.values():
+            home.close()
+        self._databases.close()
+
+    def _write(self, home: Home, parts: list[TenantBatch], messages: list[Message], batch: Batch) -> None:
+        writer = home.open()
         try:
             writer.write(parts)
         except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -91,6 +113,9 @@ class Store:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             raise
         except psycopg.Error as error:
+            if self._registry.is_gone(part.context):
+                batch.homeless += sum(message.tenant == slug for message in messages)
+                return
             reason = str(error).splitlines()[0]
             log.error("the database refuses a batch of tenant %s: %s", slug, reason)  # noqa: TRY400 - one line
             try:
@@ -99,17 +124,6 @@ class Store:
                 raise
             except psycopg.Error:
                 batch.held[slug] = reason
-
-    def _open(self) -> TelemetryWriter:
-        if self._writer is not None and time.monotonic() - self._opened < MAX_LIFETIME:
-            return self._writer
-        self._disconnect()
-        self._connection = psycopg.connect(
-            self._url, autocommit=True, prepare_threshold=None, application_name="insula-ingest"
-        )
-        self._opened = time.monotonic()
-        self._writer = TelemetryWriter(self._connection)
-        return self._writer
 
 
 class IngestService:
@@ -122,6 +136,11 @@ class IngestService:
         self._store = Store(settings)
         self._stopping = threading.Event()
         self._held: set[str] = set()
+        self._kept: list[Message] = []
+        """What could not be stored yet, in order of receipt. The broker counts it as in flight."""
+        self._next_try = 0.0
+        self._delay = _RETRY_FROM
+        self._full = False
 
     def stop(self) -> None:
         """Ask for an end: the present batch is stored and acknowledged, then `run` returns."""
@@ -132,36 +151,59 @@ class IngestService:
         self._source.start()
         try:
             while not self._stopping.is_set():
-                messages = self._source.next_batch(
-                    most=self._settings.ingest_batch_messages,
-                    seconds=self._settings.ingest_batch_seconds,
-                    idle=0.5,
-                )
-                if messages:
-                    self._process(messages)
+                self._process(self._next_messages())
         finally:
             self._source.stop()
             self._store.close()
 
+    def _next_messages(self) -> list[Message]:
+        room = self._settings.ingest_receive_maximum - len(self._kept)
+        idle = 0.5
+        if self._kept:
+            idle = min(idle, max(0.0, self._next_try - time.monotonic()))
+        if room <= 0:
+            self._tell_full()
+            self._stopping.wait(idle)
+            return []
+        return self._source.next_batch(
+            most=min(room, self._settings.ingest_batch_messages),
+            seconds=self._settings.ingest_batch_seconds,
+            idle=idle,
+        )
+
     def _process(self, messages: list[Message]) -> None:
-        """Store one batch, however long the database is away; then acknowledge it."""
-        delay, away_since = _RETRY_FROM, 0.0
-        while True:
-            try:
-                batch = self._store.store(messages)
-            except DatabaseAway as error:
-                if not away_since:
-                    away_since = time.monotonic()
-                    log.warning("the database is away: %s; the broker keeps what comes", error)
-                if self._stopping.wait(delay):
-                    return
-                delay = min(delay * 2, _RETRY_TO)
-                continue
-            if away_since:
-                log.info("the database is back after %.1f s", time.monotonic() - away_since)
-            self._report(batch)
-            self._source.acknowledge(message for message in messages if message.tenant not in batch.held)
+        """Store one batch and acknowledge it; what is held waits, and is tried again after ever longer times.
+
+        A tenant's messages stay in order: those that come while it is held wait behind what is kept.
+        """
+        try_again = time.monotonic() >= self._next_try
+        if try_again:
+            messages, self._kept = self._kept + messages, []
+        else:
+            waiting = {message.tenant for message in self._kept}
+            self._kept += [message for message in messages if message.tenant in waiting]
+            messages = [message for message in messages if message.tenant not in waiting]
+        if not messages:
             return
+        batch = self._store.store(messages, try_again=try_again)
+        self._report(batch)
+        self._source.acknowledge(message for message in messages if not batch.is_held(message))
+        held = [message for message in messages if batch.is_held(message)]
+        self._kept += held
+        if not self._kept:
+            self._delay, self._full = _RETRY_FROM, False
+        elif try_again:
+            self._next_try = time.monotonic() + self._delay
+            self._delay = min(self._delay * 2, _RETRY_TO)
+
+    def _tell_full(self) -> None:
+        if not self._full:
+            self._full = True
+            log.warning(
+                "%d messages of held tenants fill the window (INSULA_INGEST_RECEIVE_MAXIMUM): "
+                "nobody's are taken until some can be stored",
+                len(self._kept),
+            )
 
     def _report(self, batch: Batch) -> None:
         if batch.homeless:

@@ -7,22 +7,30 @@
         async with platform.async_databases.tenant(access.context) as connection: …
 
 The path's `{tenant}` must be the one the token is bound to. Any other is not found, whether it exists or not.
+The registry is asked at each request, so that a suspension counts from the next one on.
+
+The operator's routes are protected by `RequiresOperator("tenants:read")`. A token opens a tenant or the
+operator's routes, never both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Path, Request, Security
 from fastapi.openapi.models import OAuthFlowAuthorizationCode, OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2, SecurityScopes
 
-from insula_platform.oauth.scopes import API_SCOPES, SCOPES
+from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES, SCOPES
 from insula_platform.oauth.tokens import AccessToken, InvalidToken, read_access_token
 from insula_platform.state import CurrentPlatform, Platform
+from insula_tenants.audit import Actor
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import InsulaError, NotAllowed, NotFound
+from insula_tenants.registry import resolve_tenant_async
 
 
 class NotAuthenticated(InsulaError):
@@ -61,6 +69,15 @@ class Access:
     scopes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorAccess:
+    """Which of the operator's programs acts."""
+
+    client_id: str
+    actor: Actor
+    """The same, as the audit log names it."""
+
+
 class _Bearer(OAuth2):
     """The security scheme as OpenAPI shows it, and the bearer token of a request."""
 
@@ -78,7 +95,9 @@ _bearer = _Bearer(
             refreshUrl="/oauth/token",
             scopes=SCOPES,
         ),
-        clientCredentials=OAuthFlowClientCredentials(tokenUrl="/oauth/token", scopes=API_SCOPES),
+        clientCredentials=OAuthFlowClientCredentials(
+            tokenUrl="/oauth/token", scopes=API_SCOPES | OPERATOR_SCOPES
+        ),
     ),
 )
 
@@ -119,8 +138,32 @@ async def _access(
         raise NotFound(f"there is no tenant {tenant!r}")
     if not says.scopes.issuperset(needed.scopes):
         raise InsufficientScope(needed.scope_str)
-    context = await platform.tenants.resolve(tenant)
+    async with platform.async_databases.core() as connection:
+        context = await resolve_tenant_async(connection, tenant)
     return Access(context, says.subject, says.client_id, says.scopes)
+
+
+async def _operator_access(
+    request: Request,
+    platform: CurrentPlatform,
+    token: Annotated[str, Security(_bearer)],
+    needed: SecurityScopes,
+) -> OperatorAccess:
+    says = await authenticate(platform, token)
+    if not says.scopes.issuperset(needed.scopes):
+        raise InsufficientScope(needed.scope_str)
+    address = request.client.host if request.client else None
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return OperatorAccess(says.client_id, Actor("operator", says.client_id, address, request_id))
+
+
+def RequiresOperator(*scopes: str) -> Any:  # noqa: N802 - reads like FastAPI's Depends, and is as untyped
+    """A dependency that gives `OperatorAccess` to bearers of a token with all these of the operator's scopes.
+
+    Answers 401 without a valid token, 403 when a scope is missing: a tenant's token never has one.
+    """
+    _known(scopes, OPERATOR_SCOPES)
+    return Security(_operator_access, scopes=list(scopes))
 
 
 def Requires(*scopes: str) -> Any:  # noqa: N802 - reads like FastAPI's Depends, and is as untyped
@@ -129,7 +172,11 @@ def Requires(*scopes: str) -> Any:  # noqa: N802 - reads like FastAPI's Depends,
     The route's path must have a `{tenant}`. Answers 401 without a valid token, 404 for another tenant than
     the token's, 403 when a scope is missing.
     """
-    unknown = set(scopes) - API_SCOPES.keys()
-    if unknown:
-        raise ValueError(f"no such scope: {', '.join(sorted(unknown))}")
+    _known(scopes, API_SCOPES)
     return Security(_access, scopes=list(scopes))
+
+
+def _known(scopes: tuple[str, ...], known: Mapping[str, str]) -> None:
+    unknown = set(scopes) - known.keys()
+    if unknown or not scopes:
+        raise ValueError(f"no such scope: {', '.join(sorted(unknown)) or 'none is given'}")

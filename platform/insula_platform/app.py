@@ -15,12 +15,15 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
+from insula_platform.audit.routes import router as audit
+from insula_platform.bundles.routes import router as bundles
 from insula_platform.devices.routes import router as devices
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
+from insula_platform.operator.routes import router as operator
 from insula_platform.readings.routes import router as readings
 from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
 from insula_platform.reference.routes import router as reference
@@ -30,8 +33,9 @@ from insula_platform.signin.routes import router as signin_routes
 from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
-from insula_platform.tenant_cache import TenantCache
-from insula_tenants.database import MAIN, AsyncDatabases, Databases
+from insula_tenants.administration import Administration
+from insula_tenants.broker import broker_access
+from insula_tenants.database import AsyncDatabases, Databases
 from insula_tenants.errors import InsulaError
 
 DESCRIPTION = """\
@@ -64,7 +68,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        urls = {MAIN: settings.require_database_url()}
+        urls = settings.service_urls()
         databases = Databases(urls, pool_size=settings.database_pool_size, application_name="insula-platform")
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
@@ -72,20 +76,24 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         if settings.ui_client_secret is not None:
             with databases.core() as core:
                 ensure_ui_client(core, settings)
+        administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
             databases=databases,
             async_databases=async_databases,
             signing_keys=SigningKeys(databases, settings.secret_key),
-            tenants=TenantCache(databases),
             throttle=Throttle(),
+            administration=administration,
+            broker=broker_access(settings),
         )
         try:
             yield
         finally:
             await async_databases.close()
             databases.close()
+            if administration is not None:
+                administration.close()
 
     app = FastAPI(
         title="Insula",
@@ -114,6 +122,9 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.include_router(audit)
+    app.include_router(operator)
+    app.include_router(bundles)
     app.add_api_route("/healthz", healthz, tags=["Operation"])
     app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
 

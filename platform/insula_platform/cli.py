@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from insula_tenants.errors import InsulaError
+from insula_platform.bundles.commands import add_bundle_commands
+from insula_platform.operator.commands import operator, tenant
+from insula_tenants.errors import ConfigurationError, InsulaError
+
+if TYPE_CHECKING:
+    from insula_platform.onboarding import AddedDevice
 
 app = typer.Typer(
     name="insula",
@@ -22,11 +29,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 serve = typer.Typer(help="Run one of the services in the foreground.", no_args_is_help=True)
-tenant = typer.Typer(help="Tenants of this deployment.", no_args_is_help=True)
 device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
+app.add_typer(operator, name="operator")
 app.add_typer(device, name="device")
+add_bundle_commands(tenant)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -60,20 +68,46 @@ def demo(
 
 @app.command()
 def migrate(as_json: AsJson = False) -> None:
-    """Bring the database and every tenant to this release's schema. Safe to repeat."""
+    """Bring the databases and every tenant to this release's schema. Safe to repeat.
+
+    A tenant that fails is named and leaves the others alone; the exit code is then 1.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    from insula_tenants.migrate import first_line
     from insula_tenants.migrate import migrate as run
     from insula_tenants.settings import TenantsSettings
 
     settings = TenantsSettings()
-    report = run(settings.require_database_admin_url(), settings.require_database_url())
+    bar = Progress(
+        TextColumn("tenants"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=as_json,
+    )
+    with bar:
+        task = bar.add_task("tenants", total=None)
+        try:
+            report = run(
+                settings.admin_urls(),
+                settings.service_urls(),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except OperationalError as error:
+            raise ConfigurationError(f"the database cannot be migrated: {first_line(error)}") from None
     if as_json:
-        print(json.dumps({"core": report.core_version, "migrated": report.migrated, "failed": report.failed}))  # noqa: T201
+        print(json.dumps({"core": report.core_version, **asdict(report)}))  # noqa: T201 - the command's output
     else:
         console = Console()
         console.print(f"core at {report.core_version} on {report.engine} {report.engine_version}")
-        console.print(f"{len(report.migrated)} tenants at this release, {len(report.failed)} failed")
+        console.print(
+            f"{len(report.migrated)} tenants at this release, {len(report.upgraded)} of them by this run; "
+            f"{len(report.failed)} failed"
+        )
         for slug, reason in report.failed.items():
-            console.print(f"[red]{slug}[/]: {reason}")
+            console.print(f"[red]{slug}[/]: {escape(reason)}")
     if report.failed:
         raise typer.Exit(1)
 
@@ -129,44 +163,6 @@ def serve_ui(port: Annotated[int, typer.Option(help="Port to listen on.")] = 850
     _become("insula_analytics_ui", "--port", str(port))
 
 
-@tenant.command(name="create")
-def tenant_create(
-    slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
-    name: Annotated[str, typer.Option(help="The name that people know it by.")],
-) -> None:
-    """Create a tenant: schema, role and registry entry, in one transaction."""
-    from insula_tenants.migrate import admin_engine
-    from insula_tenants.registry import create_tenant
-    from insula_tenants.settings import TenantsSettings
-
-    admin = admin_engine(TenantsSettings().require_database_admin_url())
-    tenant_id = create_tenant(admin, slug, name)
-    Console().print(f"tenant {slug} is ready ({tenant_id})")
-
-
-@tenant.command(name="list")
-def tenant_list(as_json: AsJson = False) -> None:
-    """List the tenants."""
-    from insula_tenants.database import MAIN, Databases
-    from insula_tenants.registry import list_tenants
-    from insula_tenants.settings import TenantsSettings
-
-    databases = Databases({MAIN: TenantsSettings().require_database_url()})
-    with databases.core() as core:
-        rows = [
-            {"slug": each.slug, "name": each.name, "schema_version": each.schema_version}
-            for each in list_tenants(core)
-        ]
-    databases.close()
-    if as_json:
-        print(json.dumps(rows))  # noqa: T201 - the command's output
-        return
-    table = Table("Slug", "Name", "Schema")
-    for row in rows:
-        table.add_row(row["slug"], row["name"], row["schema_version"] or "being made")
-    Console().print(table)
-
-
 @device.command(name="add")
 def device_add(
     slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
@@ -182,16 +178,31 @@ def device_add(
     """Register a device and admit it at the broker. Its password is shown this once."""
     from insula_platform.onboarding import add_device
 
-    added = add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone)
+    _tell_device(add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone), as_json)
+
+
+@device.command(name="password")
+def device_password(
+    slug: Annotated[str, typer.Argument(help="The device.")],
+    tenant_slug: Annotated[str, typer.Option("--tenant", help="The tenant it belongs to.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a device a new password, shown this once. The old one no longer works."""
+    from insula_platform.onboarding import renew_password
+
+    _tell_device(renew_password(tenant_slug, slug), as_json)
+
+
+def _tell_device(told: AddedDevice, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(added._asdict()))  # noqa: T201 - the command's output
+        print(json.dumps(told._asdict()))  # noqa: T201 - the command's output
         return
     console = Console()
     for label, value in (
-        ("broker", added.broker),
-        ("user name and client id", added.username),
-        ("password", added.password),
-        ("telemetry topic", added.topic),
+        ("broker", told.broker),
+        ("user name and client id", told.username),
+        ("password", told.password),
+        ("telemetry topic", told.topic),
     ):
         console.print(f"{label:<24} {value}", highlight=False, markup=False)
 

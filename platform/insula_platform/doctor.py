@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.database import Databases
 from insula_tenants.migrate import head
 from insula_tenants.registry import list_tenants
 from insula_tenants.settings import TenantsSettings
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 def examine() -> Iterator[Finding]:
     """Look at the database, its storage engine, the schemas and the broker."""
     settings = TenantsSettings()
-    databases = Databases({MAIN: settings.require_database_url()}, pool_size=1)
+    databases = Databases(settings.service_urls(), pool_size=1)
     try:
         with databases.core() as core:
             yield from _examine_database(core)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from insula_tenants.broker import broker_access
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.broker import broker_access, new_password
+from insula_tenants.database import Databases
+from insula_tenants.devices import set_password
 from insula_tenants.devices.onboarding import NewDevice, onboard
 from insula_tenants.errors import InvalidInput
 from insula_tenants.names import device_topic, mqtt_username
@@ -23,13 +24,30 @@ class AddedDevice(NamedTuple):
     topic: str
 
 
+def renew_password(tenant: str, slug: str) -> AddedDevice:
+    """Give the device a new password, at the registry and the broker; the old one is void."""
+    settings = TenantsSettings()
+    broker = broker_access(settings)
+    databases = Databases(settings.service_urls(), pool_size=1)
+    password = new_password()
+    try:
+        with databases.core() as core:
+            context = resolve_tenant(core, tenant)
+        with databases.tenant(context) as session:
+            set_password(session, slug, password)
+        broker.grant(tenant, slug, password)
+    finally:
+        databases.close()
+    return _told(settings, tenant, slug, password)
+
+
 def add_device(
     tenant: str, slug: str, *, name: str, place: str | None = None, time_zone: str = "UTC"
 ) -> AddedDevice:
     """Register the device, in the space `site/building/storey/space` if given, and admit it at the broker."""
     settings = TenantsSettings()
     broker = broker_access(settings)
-    databases = Databases({MAIN: settings.require_database_url()}, pool_size=1)
+    databases = Databases(settings.service_urls(), pool_size=1)
     try:
         with databases.core() as core:
             context = resolve_tenant(core, tenant)
@@ -51,9 +69,13 @@ def add_device(
         passwords = onboard(databases, broker, context, [NewDevice(slug, name, space_id)])
     finally:
         databases.close()
+    return _told(settings, tenant, slug, passwords[slug])
+
+
+def _told(settings: TenantsSettings, tenant: str, slug: str, password: str) -> AddedDevice:
     return AddedDevice(
         broker=f"{settings.mqtt_host}:{settings.mqtt_port}",
         username=mqtt_username(tenant, slug),
-        password=passwords[slug],
+        password=password,
         topic=device_topic(tenant, slug, "telemetry"),
     )

@@ -44,7 +44,16 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
     if (
         not isinstance(position, list)
         or len(position) != len(kinds)
-        or not all(type(value) is kind for value, kind in zip(position, kinds, strict=True))
+        or not all(_is_kind(value, kind) for value, kind in zip(position, kinds, strict=True))
     ):
         raise InvalidInput("cursor", "this is no cursor of this list: use next_cursor of the page before")
     return tuple(position)
+
+
+def _is_kind(value: object, kind: type) -> bool:
+    """Whether the value is of this kind, exactly, and one that PostgreSQL can compare with."""
+    if type(value) is not kind:
+        return False
+    if isinstance(value, str):
+        return value.isprintable()
+    return not isinstance(value, int) or abs(value) < 2**63

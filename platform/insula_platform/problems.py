@@ -98,6 +98,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(sqlalchemy.exc.OperationalError, _database_away)
     app.add_exception_handler(sqlalchemy.exc.TimeoutError, _database_away)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
+    app.add_exception_handler(psycopg.errors.QueryCanceled, _too_slow)
+    app.add_exception_handler(sqlalchemy.exc.DataError, _data_error)
+    app.add_exception_handler(psycopg.DataError, _data_error)
 
 
 def add_schema(document: dict[str, Any]) -> None:
@@ -146,6 +149,30 @@ def _database_away(request: Request, error: Exception) -> JSONResponse:
         "nothing was changed; try again in a few seconds",
         instance=request.url.path,
         headers={"Retry-After": "5"},
+    )
+
+
+def _data_error(request: Request, error: Exception) -> JSONResponse:
+    """A NUL in a text: psycopg refuses it before PostgreSQL sees it, hence without a code of an error."""
+    refused = error.orig if isinstance(error, sqlalchemy.exc.DataError) else error
+    if getattr(refused, "sqlstate", None) is not None:
+        raise error  # a value that the database did not like is one that we should have checked
+    return problem_response(
+        InvalidInput.status,
+        InvalidInput.type,
+        str(InvalidInput.__doc__),
+        "a text has a NUL character (U+0000): leave it out",
+        instance=request.url.path,
+    )
+
+
+def _too_slow(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - the handler's shape
+    return problem_response(
+        InvalidInput.status,
+        "too-much",
+        "The question takes too long to answer.",
+        "ask for fewer points, a shorter time or wider buckets",
+        instance=request.url.path,
     )
 
 

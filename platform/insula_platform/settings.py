@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -35,6 +36,10 @@ class PlatformSettings(TenantsSettings):
     )
     refresh_token_lifetime: int = Field(
         default=30 * 86400, ge=600, description="Seconds a refresh token may lie unused."
+    )
+    bundle_dir: Path = Field(
+        default=Path("var/bundles"),
+        description="Directory of tenants' exports, which API and worker share. They expire after 7 days.",
     )
     signin_lifetime: int = Field(default=12 * 3600, ge=300, description="Seconds a person stays signed in.")
 

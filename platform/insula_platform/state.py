@@ -10,7 +10,8 @@ from fastapi import Depends, Request
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.throttle import Throttle
-from insula_platform.tenant_cache import TenantCache
+from insula_tenants.administration import Administration
+from insula_tenants.broker import BrokerAccess
 from insula_tenants.database import AsyncDatabases, Databases
 
 
@@ -22,8 +23,10 @@ class Platform:
     databases: Databases
     async_databases: AsyncDatabases
     signing_keys: SigningKeys
-    tenants: TenantCache
     throttle: Throttle
+    administration: Administration | None
+    """Administrators' connections; None where this process may not make tenants."""
+    broker: BrokerAccess
 
 
 def _current(request: Request) -> Platform:

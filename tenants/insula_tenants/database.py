@@ -3,36 +3,67 @@
 The services log in as a role that can read nothing by itself (NOINHERIT). Each transaction begins with
 `SET LOCAL ROLE`, so PostgreSQL itself refuses a neighbour's tables, and the role ends with the transaction:
 what goes back to the pool carries none.
+
+Connections are bounded by database, not by tenant: each pool has `pool_size` and never one more. A backend
+keeps in its caches what it learned of every tenant it served, so a connection is replaced after
+`MAX_LIFETIME` seconds or `MAX_TENANTS` tenants, whichever comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import ConfigurationError, NoRole
+from insula_tenants.errors import ConfigurationError, NoRole, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
+from insula_tenants.settings import MAIN
 
-MAIN = "main"
-"""Name of the database that holds the registry."""
+__all__ = [
+    "LINK",
+    "MAIN",
+    "MAX_LIFETIME",
+    "MAX_TENANTS",
+    "SET_ROLE",
+    "AsyncDatabases",
+    "Databases",
+    "RoleSession",
+    "sqlalchemy_engine",
+]
 
 SET_ROLE = "SELECT set_config('role', %s, true)"
 """`SET LOCAL ROLE` with its name as a parameter. With it the search path follows: it is `"$user"`."""
 
+LONGEST_READ = 15
+"""Seconds that one statement of a hot read may take: a question too large must not keep others waiting."""
+
+SET_ROLE_BRIEFLY = "SELECT set_config('role', %s, true), set_config('statement_timeout', %s, true)"
+"""`SET_ROLE`, with a limit for each statement of the transaction."""
+
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
 
+MAX_TENANTS = 100
+"""Tenants after which a pooled connection is replaced: docs/benchmarks.md has what each one costs."""
 
 PATIENCE = 5.0
 """Seconds that a request waits for a connection."""
+
+LINK: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
+"""How long libpq waits for a server that says nothing: seconds to connect, milliseconds for what was sent."""
+
+_SERVED = "insula_served"
+
+T = TypeVar("T")
 
 
 class RoleSession(Session):
@@ -45,6 +76,7 @@ def _set_role(session: Session, _transaction: SessionTransaction, connection: Co
     if not role:
         raise NoRole
     connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+    connection.info.setdefault(_SERVED, set()).add(role)
 
 
 def sqlalchemy_engine(url: str, *, pool_size: int = 5, application_name: str = "insula") -> Engine:
@@ -53,7 +85,7 @@ def sqlalchemy_engine(url: str, *, pool_size: int = 5, application_name: str = "
     Prepared plans are off: they fail with "cached plan must not change result type" when two tenants are at
     different versions of the schema.
     """
-    return create_engine(
+    engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=0,
@@ -61,8 +93,16 @@ def sqlalchemy_engine(url: str, *, pool_size: int = 5, application_name: str = "
         pool_pre_ping=True,
         pool_timeout=PATIENCE,
         hide_parameters=True,  # a failed statement is logged without the values bound to it
-        connect_args={"prepare_threshold": None, "application_name": application_name},
+        connect_args={"prepare_threshold": None, "application_name": application_name} | LINK,
     )
+    event.listen(engine, "checkout", _replace_when_full)
+    return engine
+
+
+def _replace_when_full(_raw: object, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+    if len(entry.info.get(_SERVED, ())) >= MAX_TENANTS:
+        # The pool takes this as the way to connect anew; nobody else sees it.
+        raise DisconnectionError("the connection has served its number of tenants")
 
 
 class Databases:
@@ -91,14 +131,33 @@ class Databases:
 
     @contextmanager
     def tenant(self, context: TenantContext) -> Iterator[Session]:
-        """A transaction in the tenant's schema, under the tenant's role."""
-        with self._sessions[context.database](info={"role": context.schema}) as session, session.begin():
+        """A transaction in the tenant's schema, under the tenant's role, in the database it lives in.
+
+        Raises `TenantUnavailable` when that database is not configured here.
+        """
+        sessions = _home(self._sessions, context)
+        with sessions(info={"role": context.schema}) as session, session.begin():
             yield session
 
     def close(self) -> None:
         """Close every pooled connection."""
         for engine in self._engines.values():
             engine.dispose()
+
+
+class _Connection(psycopg.AsyncConnection[DictRow]):
+    """A pooled connection that remembers which roles it served."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.served: set[str] = set()
+
+
+async def _check(connection: _Connection) -> None:
+    """Whether a connection may be handed out: it lives, and has room for tenants. Else it is replaced."""
+    if len(connection.served) >= MAX_TENANTS:
+        await connection.close()
+    await AsyncConnectionPool.check_connection(connection)
 
 
 class AsyncDatabases:
@@ -108,22 +167,23 @@ class AsyncDatabases:
         self, urls: Mapping[str, str], *, pool_size: int = 5, application_name: str = "insula"
     ) -> None:
         """The pools open with `open()`, inside the event loop that uses them."""
-        self._pools: dict[str, AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]] = {
+        self._pools: dict[str, AsyncConnectionPool[_Connection]] = {
             name: AsyncConnectionPool(
                 url,
-                connection_class=psycopg.AsyncConnection[DictRow],
+                connection_class=_Connection,
                 kwargs={
                     "prepare_threshold": None,
                     "row_factory": dict_row,
                     "application_name": application_name,
-                },
+                }
+                | LINK,
                 min_size=1,
                 max_size=pool_size,
                 max_lifetime=MAX_LIFETIME,
                 timeout=PATIENCE,
                 # After this it tries again when somebody asks, not after ever longer waits.
                 reconnect_timeout=PATIENCE,
-                check=AsyncConnectionPool.check_connection,
+                check=_check,
                 open=False,
                 name=f"{application_name}-{name}",
             )
@@ -142,18 +202,35 @@ class AsyncDatabases:
 
     @asynccontextmanager
     async def tenant(self, context: TenantContext) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        """A connection inside a transaction under the tenant's role."""
-        async with self._transaction(context.database, context.schema) as connection:
+        """A connection inside a transaction under the tenant's role, in the database the tenant lives in.
+
+        Raises `TenantUnavailable` when that database is not configured here.
+        """
+        async with self._transaction(_home(self._pools, context), context.schema) as connection:
             yield connection
 
     @asynccontextmanager
     async def core(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         """A connection inside a transaction under the core's role."""
-        async with self._transaction(MAIN, CORE_SCHEMA) as connection:
+        async with self._transaction(self._pools[MAIN], CORE_SCHEMA) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, database: str, role: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        async with self._pools[database].connection() as connection, connection.transaction():
-            await connection.execute(SET_ROLE, (role,))
+    async def _transaction(
+        self, pool: AsyncConnectionPool[_Connection], role: str
+    ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        async with pool.connection() as connection, connection.transaction():
+            await connection.execute(SET_ROLE_BRIEFLY, (role, f"{LONGEST_READ}s"))
+            connection.served.add(role)
             yield connection
+
+
+def _home(databases: Mapping[str, T], context: TenantContext) -> T:
+    """What is kept for the database that the tenant lives in."""
+    found = databases.get(context.database)
+    if found is None:
+        raise TenantUnavailable(
+            f"tenant {context.slug!r} lives in the database {context.database!r}, which is not configured "
+            "here: add it to INSULA_DATABASE_URLS"
+        )
+    return found

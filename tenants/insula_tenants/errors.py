@@ -7,6 +7,9 @@
     ├── Conflict                      409  conflict
     ├── InvalidInput                  422  invalid-input  (names the field and the fix)
     ├── NotAllowed                    403  not-allowed
+    │   └── TenantClosed
+    │       ├── TenantSuspended       403  tenant-suspended
+    │       └── TenantDeleting        403  tenant-deleting
     ├── TenantUnavailable             503  tenant-unavailable
     └── ConfigurationError            500  configuration-error
         └── NoRole                         a session without a tenant
@@ -63,6 +66,22 @@ class NotAllowed(InsulaError):
 
     status = 403
     type = "not-allowed"
+
+
+class TenantClosed(NotAllowed):
+    """The tenant is there, and closed to everybody."""
+
+
+class TenantSuspended(TenantClosed):
+    """The tenant is suspended."""
+
+    type = "tenant-suspended"
+
+
+class TenantDeleting(TenantClosed):
+    """The tenant is being deleted."""
+
+    type = "tenant-deleting"
 
 
 class TenantUnavailable(InsulaError):

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, make_url, text
 
@@ -46,9 +47,8 @@ def ensure_service_login(connection: Connection, service_url: str) -> str:
     if not exists:
         execute(connection, sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(name))
         if url.password:
-            execute(
-                connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(str(url.password)))
-            )
+            verifier = _scram_verifier(connection, login, str(url.password))
+            execute(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
     # Written exactly so: quoted as '"$user"' it would resolve to nothing.
     execute(connection, sql.SQL('ALTER ROLE {} SET search_path = "$user"').format(name))
     execute(connection, sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(name))
@@ -58,6 +58,19 @@ def ensure_service_login(connection: Connection, service_url: str) -> str:
 def grant_membership(connection: Connection, role: str, login: str) -> None:
     """Let `login` become `role` by SET ROLE."""
     execute(connection, sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login)))
+
+
+def grant_tenants(connection: Connection, login: str) -> None:
+    """Let `login` become every tenant of this database: it may be new, or the roles may be restored ones."""
+    query = text(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^tenant_' AND NOT EXISTS ("
+        " SELECT FROM pg_auth_members a"
+        " JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member"
+        " WHERE g.rolname = nspname AND m.rolname = :login) ORDER BY nspname"
+    )
+    for schema in connection.scalars(query, {"login": login}).all():
+        ensure_role(connection, schema)
+        grant_membership(connection, schema, login)
 
 
 def ensure_schema(connection: Connection, schema: str) -> None:
@@ -80,6 +93,18 @@ def ensure_schema(connection: Connection, schema: str) -> None:
         execute(connection, sql.SQL(statement).format(**names))
 
 
+def forbid_temporary_objects(connection: Connection) -> None:
+    """Take the right to make temporary tables, functions and views, which PostgreSQL gives to everybody.
+
+    They live as long as the connection and stand before every schema, so on a pooled connection one tenant's
+    `pg_temp.readings` would be what the next tenant reads and writes.
+    """
+    database = str(connection.scalar(text("SELECT current_database()")))
+    execute(
+        connection, sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+    )
+
+
 def service_logins(connection: Connection) -> list[str]:
     """Names of the logins that may become the core's role."""
     query = text(
@@ -88,3 +113,11 @@ def service_logins(connection: Connection) -> list[str]:
         " WHERE g.rolname = :core AND m.rolcanlogin AND NOT m.rolinherit ORDER BY m.rolname"
     )
     return list(connection.scalars(query, {"core": CORE_SCHEMA}))
+
+
+def _scram_verifier(connection: Connection, login: str, password: str) -> str:
+    """What PostgreSQL keeps of a password. The statement that sets it may end up in the server's log."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the one driver that is used
+    made = driver.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256")
+    return made.decode("ascii")

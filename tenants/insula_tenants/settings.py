@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from insula_tenants.errors import ConfigurationError
 
+MAIN = "main"
+"""Name of the database that holds the registry, and tenants that were placed nowhere else."""
+
 
 class SecretFiles(EnvSettingsSource):
     """Reads `INSULA_X` from the file that `INSULA_X_FILE` names, without its last line break."""
@@ -57,6 +60,14 @@ class TenantsSettings(InsulaSettings):
         description="PostgreSQL URL of the login that migrates and creates tenants: it owns the database "
         "and may create roles.",
     )
+    database_urls: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Further databases that tenants may be placed in: services' PostgreSQL URLs by name, "
+        "as JSON.",
+    )
+    database_admin_urls: dict[str, SecretStr] = Field(
+        default_factory=dict, description="The administrators' URLs of the same databases, as JSON."
+    )
     database_pool_size: int = Field(
         default=8, ge=1, le=200, description="Connections per process and database."
     )
@@ -73,6 +84,18 @@ class TenantsSettings(InsulaSettings):
     )
     broker_admin_password: SecretStr | None = Field(default=None, description="Its password.")
 
+    def service_urls(self) -> dict[str, str]:
+        """The services' URL of every database, by name; `ConfigurationError` without the first, `main`."""
+        return {MAIN: self.require_database_url(), **_revealed(self.database_urls)}
+
+    def admin_urls(self) -> dict[str, str]:
+        """The administrator's URL of every database, by name; `ConfigurationError` where one is missing."""
+        urls = {MAIN: self.require_database_admin_url(), **_revealed(self.database_admin_urls)}
+        if missing := self.database_urls.keys() - urls.keys():
+            msg = f"INSULA_DATABASE_ADMIN_URLS has no URL for {', '.join(sorted(missing))}"
+            raise ConfigurationError(msg)
+        return urls
+
     def require_database_url(self) -> str:
         """The services' database URL, or `ConfigurationError`."""
         if self.database_url is None:
@@ -86,3 +109,7 @@ class TenantsSettings(InsulaSettings):
             msg = "INSULA_DATABASE_ADMIN_URL is not set: this command changes schemas and roles"
             raise ConfigurationError(msg)
         return self.database_admin_url.get_secret_value()
+
+
+def _revealed(secrets: dict[str, SecretStr]) -> dict[str, str]:
+    return {name: secret.get_secret_value() for name, secret in secrets.items()}

@@ -17,10 +17,11 @@ import httpx
 from insula_platform.app import create_app
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.settings import PlatformSettings
+from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.onboarding import NewDevice, onboard
-from insula_tenants.migrate import admin_engine, migrate
+from insula_tenants.migrate import migrate
 from insula_tenants.registry import create_tenant, resolve_tenant
 from tests.e2e.occupancy import POINTS, Reading
 from tests.servers.mosquitto import INGEST, SecuredMosquitto
@@ -102,9 +103,9 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.postgres = EmbeddedPostgres()
         self.admin_url, self.service_url = self.postgres.create_database()
-        migrate(self.admin_url, self.service_url)
+        migrate({"main": self.admin_url}, {"main": self.service_url})
         self.databases = Databases({"main": self.service_url})
-        admin = admin_engine(self.admin_url)
+        admin = Administration({"main": self.admin_url})
         self.tenants: dict[str, TenantContext] = {}
         for slug in ("acme", "globex"):
             create_tenant(admin, slug, slug.title())

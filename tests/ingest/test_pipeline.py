@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
 
 from insula_ingest.codecs import Reason
 from insula_ingest.settings import IngestSettings
+from insula_tenants.administration import Administration
+from insula_tenants.broker import RegistryReader
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, Point, create_device
+from insula_tenants.lifecycle import erase_tenant, request_deletion, resume_tenant, suspend_tenant
+from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
 from tests.conftest import Deployment
 from tests.ingest.conftest import RunningIngest
@@ -43,8 +49,8 @@ def dead_letters(deployment: Deployment, context: TenantContext) -> list[DeadLet
 
 
 def telemetry(value: float, *, second: int = 0, point: str = "temperature") -> bytes:
-    time = int(NOW.timestamp() * 1000) + second * 1000
-    return json.dumps({"ts": time, "values": {point: value}}).encode()
+    at = int(NOW.timestamp() * 1000) + second * 1000
+    return json.dumps({"ts": at, "values": {point: value}}).encode()
 
 
 def test_a_reading_arrives_in_its_own_tenant_alone(
@@ -186,3 +192,53 @@ def test_a_tenant_whose_schema_is_of_another_release_is_held_and_the_others_go_o
     with devices.databases.tenant(devices.globex) as session:
         assert session.scalar(select(Device.slug)) == "desk-1"
     assert readings(devices, devices.globex) == []
+
+
+def test_what_a_suspended_tenant_sends_is_put_aside_until_it_is_resumed(
+    devices: Deployment, ingest: RunningIngest, publish: Publish
+):
+    publish(TOPIC, telemetry(1.0))
+    eventually(lambda: readings(devices, devices.acme))
+    with devices.databases.core() as core:
+        suspend_tenant(core, "acme", "unpaid")
+    suspended_at = time.monotonic()
+
+    def put_aside() -> list[DeadLetter]:
+        publish(TOPIC, telemetry(time.monotonic(), second=5))
+        return dead_letters(devices, devices.acme)
+
+    (letter,) = eventually(put_aside, seconds=5)[:1]
+    assert time.monotonic() - suspended_at < 2.5
+    assert (letter.reason, letter.detail) == (Reason.SUSPENDED, "tenant 'acme' is suspended: unpaid")
+    with devices.databases.core() as core:
+        resume_tenant(core, "acme")
+
+    def stored_again() -> bool:
+        publish(TOPIC, telemetry(3.0, second=9))
+        return 3.0 in {value for _, _, value in readings(devices, devices.acme)}
+
+    eventually(stored_again, seconds=5)
+
+
+def test_an_erased_tenant_does_not_stop_ingest_for_the_others(
+    devices: Deployment, ingest: RunningIngest, publish: Publish, caplog: pytest.LogCaptureFixture
+):
+    with closing(Administration({"main": devices.admin_url})) as admins:
+        create_tenant(admins, "ingest-gone", "Gone")
+        with devices.databases.core() as core:
+            gone = resolve_tenant(core, "ingest-gone")
+        with devices.databases.tenant(gone) as session:
+            create_device(session, "desk-1", name="Desk 1")
+        topic = TOPIC.replace("acme", "ingest-gone")
+        publish(topic, telemetry(1.0))
+        eventually(lambda: readings(devices, gone))
+        with devices.databases.core() as core:
+            request_deletion(core, "ingest-gone", timedelta(0))
+        erase_tenant(admins, RegistryReader(), gone.id, lambda _claims: "receipt")
+    # At once: ingest still believes in the tenant, its device and its point.
+    publish(topic, telemetry(2.0, second=1))
+    publish(topic, telemetry(3.0, second=2, point="another"))
+    publish(TOPIC, telemetry(4.0))
+    assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 4.0)]
+    eventually(lambda: "does not exist; dropped" in caplog.text)
+    assert "held back" not in caplog.text

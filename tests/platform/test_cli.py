@@ -54,7 +54,9 @@ def test_a_tenant_is_created_and_listed(environment: dict[str, str]):
     made = insula("tenant", "create", "initech", "--name", "Initech", env=environment)
     assert made.returncode == 0, made.stderr
     listed = json.loads(insula("tenant", "list", "--json", env=environment).stdout)
-    assert {"slug": "initech", "name": "Initech", "schema_version": "0001"} in listed
+    (tenant,) = [each for each in listed if each["slug"] == "initech"]
+    assert tenant["name"] == "Initech"
+    assert tenant["status"] == "active"
     assert "Initech" in insula("tenant", "list", env=environment).stdout
 
 
@@ -92,6 +94,20 @@ def test_an_added_device_connects_with_what_was_told(environment: dict[str, str]
     assert told["broker"] == f"127.0.0.1:{broker.port}"
     with MqttClient(broker.port, told["username"], told["password"]) as client:
         assert client.publish(told["topic"], '{"on": true}') == "taken"
+
+
+def test_a_lost_password_is_replaced(environment: dict[str, str], broker: SecuredMosquitto):
+    def run(*words: str) -> dict[str, str]:
+        done = insula("device", *words, "--tenant", "acme", "--json", env=environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    old = run("add", "gate-lamp", "--name", "Lamp")
+    new = run("password", "gate-lamp")
+    assert new["password"] != old["password"]
+    assert not MqttClient(broker.port, old["username"], old["password"]).connect()
+    with MqttClient(broker.port, new["username"], new["password"]) as client:
+        assert client.publish(new["topic"], '{"on": true}') == "taken"
 
 
 def test_migrate_and_doctor_say_what_this_stands_on(environment: dict[str, str], deployment: Deployment):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from insula_tenants.administration import Administration
 from insula_tenants.errors import Conflict, InvalidInput, NotFound, TenantUnavailable
-from insula_tenants.migrate import admin_engine
 from insula_tenants.registry import create_tenant, list_tenants, resolve_tenant
 from tests.conftest import Deployment
 
@@ -16,29 +16,29 @@ from tests.conftest import Deployment
 )
 def test_a_slug_is_checked_before_anything_is_made(deployment: Deployment, slug: str):
     with pytest.raises(InvalidInput) as caught:
-        create_tenant(admin_engine(deployment.admin_url), slug, "Name")
+        create_tenant(Administration({"main": deployment.admin_url}), slug, "Name")
     assert caught.value.field in {"slug", "tenant"}
 
 
 def test_a_tenant_needs_a_name(deployment: Deployment):
     with pytest.raises(InvalidInput, match="empty"):
-        create_tenant(admin_engine(deployment.admin_url), "nameless", " ")
+        create_tenant(Administration({"main": deployment.admin_url}), "nameless", " ")
 
 
 def test_a_slug_is_taken_once(deployment: Deployment):
     with pytest.raises(Conflict):
-        create_tenant(admin_engine(deployment.admin_url), "acme", "Another Acme")
+        create_tenant(Administration({"main": deployment.admin_url}), "acme", "Another Acme")
 
 
 def test_a_creation_that_fails_leaves_nothing(fresh_deployment: Deployment, monkeypatch: pytest.MonkeyPatch):
     def fail(*_arguments: object) -> None:
         raise RuntimeError("the power went")
 
-    monkeypatch.setattr("insula_tenants.registry.service.upgrade_tenant", fail)
-    admin = admin_engine(fresh_deployment.admin_url)
+    monkeypatch.setattr("insula_tenants.registry.creation.upgrade_schema", fail)
+    admin = Administration({"main": fresh_deployment.admin_url})
     with pytest.raises(RuntimeError):
         create_tenant(admin, "initech", "Initech")
-    with admin.connect() as connection:
+    with admin.registry.connect() as connection:
         assert connection.scalar(text("SELECT to_regnamespace('tenant_initech')")) is None
     with fresh_deployment.databases.core() as core:
         assert [tenant.slug for tenant in list_tenants(core)] == ["acme", "globex"]

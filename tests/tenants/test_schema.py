@@ -7,8 +7,9 @@ import importlib
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, make_url, text
 
+from insula_tenants.database import Databases
 from insula_tenants.migrate import admin_engine, head, migrate
 from insula_tenants.models import Core, PerTenant
 from tests.conftest import Deployment
@@ -17,10 +18,14 @@ for module in (
     "insula_platform.oauth.models",
     "insula_platform.people.models",
     "insula_platform.signin.models",
+    "insula_tenants.audit.models",
     "insula_tenants.devices.models",
+    "insula_tenants.invitations.models",
+    "insula_tenants.lifecycle.models",
     "insula_tenants.registry.models",
     "insula_tenants.spaces.models",
     "insula_tenants.telemetry.models",
+    "insula_tenants.usage.models",
 ):
     importlib.import_module(module)  # importing a model adds it to the metadata
 
@@ -59,7 +64,7 @@ def test_tables_are_what_the_models_say(deployment: Deployment, schema: str, met
 
 
 def test_migrating_again_changes_nothing(fresh_deployment: Deployment):
-    report = migrate(fresh_deployment.admin_url, fresh_deployment.service_url)
+    report = migrate({"main": fresh_deployment.admin_url}, {"main": fresh_deployment.service_url})
     assert report.migrated == ["acme", "globex"]
     assert report.failed == {}
     assert report.core_version == head("core")
@@ -69,7 +74,18 @@ def test_a_tenant_that_cannot_be_migrated_is_named_and_the_others_are(fresh_depl
     engine = admin_engine(fresh_deployment.admin_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE tenant_acme.schema_version SET version_num = 'unheard-of'"))
-    report = migrate(fresh_deployment.admin_url, fresh_deployment.service_url)
+    report = migrate({"main": fresh_deployment.admin_url}, {"main": fresh_deployment.service_url})
     assert report.migrated == ["globex"]
     assert "unheard-of" in report.failed["acme"]
     engine.dispose()
+
+
+def test_a_new_login_of_the_services_serves_every_tenant_after_migrating(fresh_deployment: Deployment):
+    renamed = make_url(fresh_deployment.service_url).set(username="insula_service_2")
+    url = renamed.render_as_string(hide_password=False)
+    migrate({"main": fresh_deployment.admin_url}, {"main": url})
+    databases = Databases({"main": url})
+    for context in (fresh_deployment.acme, fresh_deployment.globex):
+        with databases.tenant(context) as session:
+            assert session.scalar(text("SELECT current_user")) == context.schema
+    databases.close()

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     """The device named more points than it may make."""
     UNKNOWN_DEVICE = "unknown_device"
     """The registry has no such device."""
+    SUSPENDED = "suspended"
+    """The tenant is closed: suspended, or being deleted."""
     NOT_STORED = "not_stored"
     """The database refused it."""
 

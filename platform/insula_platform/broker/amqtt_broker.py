@@ -28,7 +28,7 @@ from pydantic import Field, SecretStr
 from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.broker.gate import Gate
 from insula_tenants.broker.rules import rules_of
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.database import Databases
 from insula_tenants.settings import TenantsSettings
 
 log = logging.getLogger("insula.broker")
@@ -100,7 +100,7 @@ async def serve(settings: AmqttSettings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    databases = Databases({MAIN: settings.require_database_url()}, application_name="insula-broker")
+    databases = Databases(settings.service_urls(), application_name="insula-broker")
     broker = GuardedBroker()
     gate = Gate(broker, LISTENER, DeviceLogins(databases), settings.broker_services)
     await broker.start()

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from insula_tenants.broker.passwords import PasswordHash, verify_password
 from insula_tenants.database import Databases
-from insula_tenants.errors import NotFound, TenantUnavailable
+from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import is_slug, mqtt_username
 from insula_tenants.registry import resolve_tenant
 
@@ -68,12 +68,12 @@ class DeviceLogins:
         try:
             with self._databases.core() as core:
                 context = resolve_tenant(core, tenant)
-        except (NotFound, TenantUnavailable):
+            with self._databases.tenant(context) as session:
+                return {
+                    mqtt_username(tenant, row.slug): PasswordHash(
+                        bytes(row.password_hash), bytes(row.salt), row.iterations
+                    )
+                    for row in session.execute(_QUERY, {"slugs": slugs})
+                }
+        except (NotFound, TenantClosed, TenantUnavailable):
             return {}
-        with self._databases.tenant(context) as session:
-            return {
-                mqtt_username(tenant, row.slug): PasswordHash(
-                    bytes(row.password_hash), bytes(row.salt), row.iterations
-                )
-                for row in session.execute(_QUERY, {"slugs": slugs})
-            }

@@ -35,13 +35,14 @@ from insula_platform.demo.processes import Child, Processes
 from insula_platform.demo.secrets import DemoSecrets, write_private
 from insula_platform.demo.seed import device_secret, device_slug, seed
 from insula_platform.settings import PlatformSettings
+from insula_tenants.administration import Administration
 from insula_tenants.broker.access import broker_access
 from insula_tenants.broker.rules import CONTROL, INGEST
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
-from insula_tenants.migrate import MigrationReport, admin_engine, migrate
-from insula_tenants.registry import resolve_tenant
+from insula_tenants.migrate import MigrationReport, migrate
+from insula_tenants.registry import resolve_closed_or_open
 
 _HISTORY_HOURS = 24.0
 
@@ -111,23 +112,25 @@ class Demo:
     ) -> MigrationReport:
         environment = self._environment(postgres, addresses)
         say("Migrating the database")
-        report = migrate(postgres.admin_url, postgres.service_url)
+        report = migrate({MAIN: postgres.admin_url}, {MAIN: postgres.service_url})
         say("Starting the broker")
         environment |= self._start_broker(addresses, environment)
         settings = PlatformSettings.model_validate(_fields(environment))
         say("Preparing two tenants")
         databases = Databases({MAIN: postgres.service_url}, application_name="insula-demo")
-        admin = admin_engine(postgres.admin_url)
+        admin = Administration({MAIN: postgres.admin_url})
         try:
             seed(admin, databases, broker_access(settings), self._secrets)
             since = {tenant.slug: _hours_since_last(databases, tenant) for tenant in TENANTS}
         finally:
             databases.close()
-            admin.dispose()
+            admin.close()
         say("Starting the services")
         python = [sys.executable, "-m"]
-        api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], environment)
-        self._processes.start("worker", [*python, "insula_platform", "serve", "worker"], environment)
+        # These two make and erase tenants; no other process is given the administrator's URL.
+        making = environment | {"INSULA_DATABASE_ADMIN_URL": postgres.admin_url}
+        api = self._processes.start("api", [*python, "insula_platform", "serve", "api"], making)
+        self._processes.start("worker", [*python, "insula_platform", "serve", "worker"], making)
         ready = self._directory / "ingest-ready"
         ready.unlink(missing_ok=True)
         ingest = self._processes.start(
@@ -155,6 +158,7 @@ class Demo:
             "INSULA_PUBLIC_URL": addresses.api_url,
             "INSULA_PLATFORM_URL": addresses.api_url,
             "INSULA_UI_URL": addresses.ui_url,
+            "INSULA_BUNDLE_DIR": str(self._directory / "bundles"),
             "INSULA_API_PORT": str(addresses.api),
             "INSULA_SECRET_KEY": secrets.get("secret key"),
             "INSULA_UI_CLIENT_SECRET": secrets.get("client insula-ui"),
@@ -265,7 +269,7 @@ def _fields(environment: dict[str, str]) -> dict[str, str]:
 def _hours_since_last(databases: Databases, tenant: DemoTenant) -> float:
     """How much of the past the sensors should send: since the one that fell silent first, or a day."""
     with databases.core() as core:
-        context = resolve_tenant(core, tenant.slug)
+        context = resolve_closed_or_open(core, tenant.slug)
     with databases.tenant(context) as session:
         seen = [device.last_seen for device in list_devices(session, limit=1000) if device.id != TRY_OUT]
     times = [time for time in seen if time is not None]

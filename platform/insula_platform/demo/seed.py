@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
 from insula_platform.demo.secrets import DemoSecrets
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.people.models import Account
 from insula_platform.people.service import add_member, create_account
+from insula_tenants.administration import Administration
 from insula_tenants.broker.access import BrokerAccess, DeviceGrant
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import Device, create_device, set_password
 from insula_tenants.devices.onboarding import NewDevice
 from insula_tenants.errors import NotFound
-from insula_tenants.registry import create_tenant, resolve_tenant
+from insula_tenants.registry import create_tenant, resolve_closed_or_open
 from insula_tenants.spaces import ensure_space
 
 
-def seed(admin: Engine, databases: Databases, broker: BrokerAccess, secrets: DemoSecrets) -> None:
+def seed(admin: Administration, databases: Databases, broker: BrokerAccess, secrets: DemoSecrets) -> None:
     """Everything the demo shows, for both tenants."""
     for tenant in TENANTS:
         context = _ensure_tenant(admin, databases, tenant)
@@ -38,14 +39,14 @@ def device_secret(tenant: str, device: str) -> str:
     return f"device {tenant}/{device}"
 
 
-def _ensure_tenant(admin: Engine, databases: Databases, tenant: DemoTenant) -> TenantContext:
+def _ensure_tenant(admin: Administration, databases: Databases, tenant: DemoTenant) -> TenantContext:
     try:
         with databases.core() as core:
-            return resolve_tenant(core, tenant.slug)
+            return resolve_closed_or_open(core, tenant.slug)
     except NotFound:
         create_tenant(admin, tenant.slug, tenant.name)
     with databases.core() as core:
-        return resolve_tenant(core, tenant.slug)
+        return resolve_closed_or_open(core, tenant.slug)
 
 
 def _ensure_people(

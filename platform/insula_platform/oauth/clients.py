@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from collections.abc import Mapping
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -23,26 +24,15 @@ def create_service_client(core: Session, tenant: TenantContext, name: str, scope
     `scope` lists the most it may ask for, space-separated.
     Raises `InvalidInput` for an unusable name or scope.
     """
-    if not name.strip() or len(name) > 200:
-        raise InvalidInput("name", "give a name of 1 to 200 characters that tells what the program does")
-    wanted = scopes.split(scope)
-    unknown = [item for item in wanted if item not in scopes.API_SCOPES]
-    if unknown or not wanted:
-        what = f"{', '.join(unknown)}: no such scope" if unknown else "no scope is given"
-        raise InvalidInput("scope", f"{what}; use some of {', '.join(scopes.API_SCOPES)}")
-    client_id, secret = f"{tenant.slug}-{uuid4().hex[:12]}", new_secret()
-    core.add(
-        Client(
-            client_id=client_id,
-            tenant_id=tenant.id,
-            name=name.strip(),
-            secret_hash=fingerprint(secret),
-            grant_types=["client_credentials"],
-            scope=scopes.join(wanted),
-        )
-    )
-    core.flush()
-    return client_id, secret
+    return _create_client(core, tenant.id, tenant.slug, name, scope, scopes.API_SCOPES)
+
+
+def create_operator_client(core: Session, name: str, scope: str) -> tuple[str, str]:
+    """A client of the operator, which belongs to no tenant: its id, and its secret, shown this once.
+
+    Raises `InvalidInput` for an unusable name or scope.
+    """
+    return _create_client(core, None, "operator", name, scope, scopes.OPERATOR_SCOPES)
 
 
 def service_clients(core: Session, tenant: TenantContext) -> list[Client]:
@@ -75,3 +65,28 @@ def ensure_ui_client(core: Session, settings: PlatformSettings) -> None:
     }
     row = insert(Client).values(client_id=UI_CLIENT_ID, **values)
     core.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
+
+
+def _create_client(
+    core: Session, tenant_id: UUID | None, prefix: str, name: str, scope: str, known: Mapping[str, str]
+) -> tuple[str, str]:
+    if not name.strip() or len(name) > 200:
+        raise InvalidInput("name", "give a name of 1 to 200 characters that tells what the program does")
+    wanted = scopes.split(scope)
+    unknown = [item for item in wanted if item not in known]
+    if unknown or not wanted:
+        what = f"{', '.join(unknown)}: no such scope" if unknown else "no scope is given"
+        raise InvalidInput("scope", f"{what}; use some of {', '.join(known)}")
+    client_id, secret = f"{prefix}-{uuid4().hex[:12]}", new_secret()
+    core.add(
+        Client(
+            client_id=client_id,
+            tenant_id=tenant_id,
+            name=name.strip(),
+            secret_hash=fingerprint(secret),
+            grant_types=["client_credentials"],
+            scope=scopes.join(wanted),
+        )
+    )
+    core.flush()
+    return client_id, secret

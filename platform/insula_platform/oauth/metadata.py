@@ -19,7 +19,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/oauth/jwks.json",
-        "scopes_supported": list(scopes.SCOPES),
+        "scopes_supported": [*scopes.SCOPES, *scopes.OPERATOR_SCOPES],
         "claims_supported": ["sub", "name", "email", "tenant", "tenant_name", "role", "auth_time", "nonce"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -19,6 +19,7 @@ from insula_platform.signin import forms, sessions
 from insula_platform.signin.models import SigninSession
 from insula_platform.signin.pages import error_page, page
 from insula_platform.state import CurrentPlatform, Platform
+from insula_tenants.registry import why_closed
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,7 +47,7 @@ def authorize(request: Request, platform: CurrentPlatform, asked: Queried) -> Re
                 return RedirectResponse(_signin_url(parameters), 303)
             members = memberships_of(server.core, session.account_id)
             member = _chosen(members, parameters, grant.redirect_uri)
-            if member is None:
+            if member is None or why_closed(member.tenant):
                 if not may_ask:
                     raise AccountSelectionRequiredError(redirect_uri=grant.redirect_uri)
                 return _chooser(platform, members, parameters)
@@ -139,6 +140,7 @@ def _chooser(platform: Platform, members: list[Member], parameters: Mapping[str,
         {
             "name": member.tenant.name,
             "role": member.role,
+            "closed": closed.detail if (closed := why_closed(member.tenant)) else None,
             "url": f"/oauth/authorize?{urlencode(rest | {'tenant': member.tenant.slug})}",
         }
         for member in members

@@ -17,15 +17,24 @@ API_SCOPES = {
     "readings:read": "Read measured values",
     "readings:write": "Write measured values",
     "members:read": "See who belongs to the tenant",
+    "data:export": "Take everything the tenant has away in a file",
+    "audit:read": "See who changed what in the tenant",
 }
 """What a token lets its bearer do in its tenant."""
 
+OPERATOR_SCOPES = {
+    "tenants:read": "See the tenants of this deployment, and their life",
+    "tenants:write": "Create, suspend, resume and delete tenants",
+}
+"""What a token lets the operator's programs do. It opens no tenant: a token has these, or a tenant."""
+
 SCOPES = IDENTITY_SCOPES | API_SCOPES
+"""What people, and programs of a tenant, may ask for."""
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "viewer": frozenset({"devices:read", "readings:read"}),
     "engineer": frozenset({"devices:read", "devices:write", "readings:read", "readings:write"}),
-    "admin": frozenset(API_SCOPES),
+    "admin": frozenset(API_SCOPES.keys() - {"data:export"}),
     "owner": frozenset(API_SCOPES),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from authlib.oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import (
     InvalidClientError,
+    InvalidGrantError,
     InvalidScopeError,
     OAuth2Error,
     UnsupportedResponseTypeError,
@@ -27,6 +28,7 @@ from insula_platform.oauth.tokens import write_access_token
 from insula_platform.people import Member
 from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
+from insula_tenants.registry import Tenant, why_closed
 
 
 @contextmanager
@@ -43,7 +45,7 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
 
     def __init__(self, platform: Platform, core: Session, key: RSAKey) -> None:
         """Everything is registered here: grants with their extensions, endpoints, the token generator."""
-        super().__init__(scopes_supported=list(scopes.SCOPES))
+        super().__init__(scopes_supported=[*scopes.SCOPES, *scopes.OPERATOR_SCOPES])
         self.platform = platform
         self.core = core
         self.auth_time: datetime | None = None
@@ -134,15 +136,17 @@ class _TokenGenerator:
         if not allowed:
             raise InvalidScopeError
         tenant = user.tenant if user else client.tenant
-        if tenant is None:
+        if tenant is None and not scopes.OPERATOR_SCOPES.keys() >= set(scopes.split(allowed)):
             raise InvalidClientError("The client belongs to no tenant.")
+        if tenant is not None:
+            _refuse_closed(tenant)
         token = {
             "access_token": write_access_token(
                 self.settings,
                 self.key,
                 subject=user.get_user_id() if user else client.client_id,
                 client_id=client.client_id,
-                tenant=tenant.slug,
+                tenant=tenant.slug if tenant else None,
                 scope=allowed,
             ),
             "token_type": "Bearer",
@@ -152,3 +156,11 @@ class _TokenGenerator:
         if include_refresh_token:
             token["refresh_token"] = new_secret()
         return token
+
+
+def _refuse_closed(tenant: Tenant) -> None:
+    """`invalid_grant` with the reason: what the client holds stays good for when the tenant is open again."""
+    if closed := why_closed(tenant):
+        # RFC 6749, section 5.2: printable ASCII without quotes and backslashes.
+        told = closed.detail.replace('"', "'").replace("\\", "/").encode("ascii", "replace").decode()
+        raise InvalidGrantError(f"{told[:1].upper()}{told[1:]}")

@@ -30,8 +30,8 @@ class AccessToken:
     subject: str
     """The account's id for a person, the client's id for a program."""
     client_id: str
-    tenant: str
-    """Slug of the one tenant the token is good for."""
+    tenant: str | None
+    """Slug of the one tenant the token is good for; None for the operator's, which are good for none."""
     scopes: frozenset[str]
 
 
@@ -46,17 +46,17 @@ def write_access_token(
     *,
     subject: str,
     client_id: str,
-    tenant: str,
+    tenant: str | None,
     scope: str,
 ) -> str:
-    """A signed access token bound to one tenant."""
+    """A signed access token, bound to one tenant or, for the operator's programs, to none."""
     now = int(time.time())
     claims = {
         "iss": settings.public_url,
         "aud": settings.api_audience,
         "sub": subject,
         "client_id": client_id,
-        "tenant": tenant,
+        **({} if tenant is None else {"tenant": tenant}),
         "scope": scope,
         "iat": now,
         "exp": now + settings.access_token_lifetime,
@@ -107,11 +107,16 @@ def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) ->
     if not (
         isinstance(subject, str)
         and isinstance(client_id, str)
-        and isinstance(tenant, str)
+        and (tenant is None or isinstance(tenant, str))
         and isinstance(scope, str)
     ):
         raise InvalidToken("the token lacks a claim")
-    return AccessToken(subject, client_id, tenant, frozenset(scopes.split(scope)))
+    granted = frozenset(scopes.split(scope))
+    operators = granted & scopes.OPERATOR_SCOPES.keys()
+    # A token is a tenant's or the operator's: one that would be both, or neither, is nobody's.
+    if operators if tenant is not None else not granted or operators != granted:
+        raise InvalidToken("the token lacks a claim")
+    return AccessToken(subject, client_id, tenant, granted)
 
 
 def _header(token: str, token_type: str) -> str:

@@ -15,7 +15,7 @@ from insula_platform.people.models import Account, Membership
 from insula_platform.people.passwords import hash_password, needs_rehash, verify_password
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput
-from insula_tenants.registry import Tenant
+from insula_tenants.registry import CREATING, Tenant
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
@@ -86,7 +86,7 @@ def memberships_of(core: Session, account_id: UUID) -> list[Member]:
         select(Account, Tenant, Membership.role)
         .join(Membership, Membership.account_id == Account.id)
         .join(Tenant, Tenant.id == Membership.tenant_id)
-        .where(Account.id == account_id, Tenant.schema_version.is_not(None))
+        .where(Account.id == account_id, Tenant.schema_version.is_not(None), Tenant.status != CREATING)
         .order_by(Tenant.name, Tenant.slug)
     )
     return [Member(*row) for row in core.execute(query)]

@@ -7,10 +7,13 @@ import logging
 
 from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.settings import PlatformSettings
-from insula_tenants.database import MAIN, Databases
-from insula_tenants.errors import TenantUnavailable
+from insula_platform.worker.lifecycle import add_lifecycle_tasks
+from insula_tenants.database import Databases
+from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.registry import list_tenants, resolve_tenant
 
@@ -20,6 +23,7 @@ _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
 
@@ -48,6 +52,8 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
         """Make room for the coming weeks before the first reading of a month asks for it."""
         await asyncio.to_thread(prepare_all, databases)
 
+    add_bundle_tasks(app, settings, databases)
+    add_lifecycle_tasks(app, settings, databases)
     return app
 
 
@@ -62,21 +68,23 @@ def prepare_all(databases: Databases) -> None:
     with databases.core() as core:
         slugs = [tenant.slug for tenant in list_tenants(core)]
     for slug in slugs:
-        with databases.core() as core:
-            try:
+        try:
+            with databases.core() as core:
                 context = resolve_tenant(core, slug)
-            except TenantUnavailable as error:
-                log.warning("%s", error.detail)
-                continue
-        with databases.tenant(context) as session:
-            session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+            with databases.tenant(context) as session:
+                session.execute(text("SELECT ensure_readings_range(now(), now() + interval '35 days')"))
+        except (NotFound, TenantClosed):
+            continue  # it has nothing to store
+        except TenantUnavailable as error:
+            log.warning("%s", error.detail)
+        except DBAPIError as error:
+            # It may have been erased since; and one tenant's failure must not stop the others.
+            log.warning("no room was made for tenant %s: %s", slug, str(error.orig).splitlines()[0])
 
 
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
-    databases = Databases(
-        {MAIN: settings.require_database_url()}, pool_size=2, application_name="insula-worker"
-    )
+    databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
     app = make_app(settings, databases)
 
     async def work() -> None:

@@ -6,6 +6,7 @@ from insula_tenants.broker.access import (
     BrokerRefused,
     BrokerUnreachable,
     DeviceGrant,
+    RegistryReader,
     broker_access,
 )
 from insula_tenants.broker.passwords import PasswordHash, hash_password, new_password, verify_password
@@ -29,6 +30,7 @@ __all__ = [
     "BrokerUnreachable",
     "DeviceGrant",
     "PasswordHash",
+    "RegistryReader",
     "Rules",
     "broker_access",
     "device_rules",

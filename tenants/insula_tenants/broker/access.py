@@ -10,11 +10,12 @@ Errors::
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from insula_tenants.broker.rules import device_rules, service_rules
 from insula_tenants.errors import ConfigurationError, InsulaError
+from insula_tenants.names import check_slug
 from insula_tenants.settings import TenantsSettings
 
 
@@ -59,6 +60,26 @@ class BrokerAccess(Protocol):
         """Take the device's login, end its live session, forget the desired state kept for it."""
         ...
 
+    def suspend_tenant(self, tenant_slug: str) -> None:
+        """Close the logins of all devices of the tenant, and end their live sessions."""
+        ...
+
+    def resume_tenant(self, tenant_slug: str) -> None:
+        """Open the logins of all devices of the tenant, with the passwords they had."""
+        ...
+
+    def align(self, closed: Collection[str]) -> None:
+        """Close the logins of these tenants' devices, and open all other devices'."""
+        ...
+
+    def forget_tenant(self, tenant_slug: str) -> None:
+        """`revoke` for all devices of the tenant."""
+        ...
+
+    def logins_of(self, tenant_slug: str) -> list[str]:
+        """User names of the tenant's devices that the broker itself keeps."""
+        ...
+
     def grant_service(self, service: str, password: str) -> None:
         """Let one of the platform's own services connect (`rules.INGEST`, `rules.CONTROL`)."""
         ...
@@ -83,6 +104,28 @@ class RegistryReader:
     def revoke(self, tenant_slug: str, device_slug: str) -> None:
         """See `BrokerAccess.revoke`."""
         device_rules(tenant_slug, device_slug)
+
+    def suspend_tenant(self, tenant_slug: str) -> None:
+        """See `BrokerAccess.suspend_tenant`: the tenant's status stands in the registry."""
+        check_slug(tenant_slug, field="tenant")
+
+    def resume_tenant(self, tenant_slug: str) -> None:
+        """See `BrokerAccess.resume_tenant`: the tenant's status stands in the registry."""
+        check_slug(tenant_slug, field="tenant")
+
+    def align(self, closed: Collection[str]) -> None:
+        """See `BrokerAccess.align`."""
+        for tenant_slug in closed:
+            check_slug(tenant_slug, field="tenant")
+
+    def forget_tenant(self, tenant_slug: str) -> None:
+        """See `BrokerAccess.forget_tenant`: the credentials go with the tenant's schema."""
+        check_slug(tenant_slug, field="tenant")
+
+    def logins_of(self, tenant_slug: str) -> list[str]:
+        """See `BrokerAccess.logins_of`: the broker keeps none."""
+        check_slug(tenant_slug, field="tenant")
+        return []
 
     def grant_service(self, service: str, password: str) -> None:  # noqa: ARG002 - given to the broker at start
         """See `BrokerAccess.grant_service`."""

@@ -15,7 +15,7 @@ import json
 import queue
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ from insula_tenants.broker.rules import (
     device_rules,
     service_rules,
 )
-from insula_tenants.names import device_topic, mqtt_username
+from insula_tenants.names import check_slug, device_topic, mqtt_username
 
 Command = dict[str, Any]
 Answer = dict[str, Any]
@@ -115,6 +115,59 @@ class DynamicSecurity:
             )
             conversation.forget_retained(device_topic(tenant_slug, device_slug, "desired"))
 
+    def suspend_tenant(self, tenant_slug: str) -> None:
+        """See `BrokerAccess.suspend_tenant`."""
+        check_slug(tenant_slug, field="tenant")
+        self._switch(lambda tenant: True if tenant == tenant_slug else None)
+
+    def resume_tenant(self, tenant_slug: str) -> None:
+        """See `BrokerAccess.resume_tenant`."""
+        check_slug(tenant_slug, field="tenant")
+        self._switch(lambda tenant: False if tenant == tenant_slug else None)
+
+    def align(self, closed: Collection[str]) -> None:
+        """See `BrokerAccess.align`."""
+        self._switch(lambda tenant: tenant in closed)
+
+    def forget_tenant(self, tenant_slug: str) -> None:
+        """See `BrokerAccess.forget_tenant`."""
+        check_slug(tenant_slug, field="tenant")
+        with self._connected() as conversation:
+            names = [name for name, _ in _devices(conversation) if name.startswith(f"{tenant_slug}/")]
+            commands = [
+                command
+                for name in names
+                for command in (
+                    {"command": "deleteClient", "username": name},
+                    {"command": "deleteRole", "rolename": device_role(name)},
+                )
+            ]
+            for start in range(0, len(commands), LOGINS_PER_MESSAGE):
+                conversation.say(commands[start : start + LOGINS_PER_MESSAGE], tolerated=NOT_THERE)
+            for name in names:
+                conversation.forget_retained(device_topic(tenant_slug, name.partition("/")[2], "desired"))
+
+    def logins_of(self, tenant_slug: str) -> list[str]:
+        """See `BrokerAccess.logins_of`."""
+        check_slug(tenant_slug, field="tenant")
+        with self._connected() as conversation:
+            return [name for name, _ in _devices(conversation) if name.startswith(f"{tenant_slug}/")]
+
+    def _switch(self, closed: Callable[[str], bool | None]) -> None:
+        """Disable or enable logins as `closed` says of their tenant; for None they stay as they are.
+
+        Only those that change are told to the broker: it writes its file for each. Disabling a login ends
+        its live session.
+        """
+        with self._connected() as conversation:
+            commands = [
+                {"command": "disableClient" if wanted else "enableClient", "username": name}
+                for name, disabled in _devices(conversation)
+                if (wanted := closed(name.partition("/")[0])) is not None and wanted != disabled
+            ]
+            for start in range(0, len(commands), LOGINS_PER_MESSAGE):
+                conversation.say(commands[start : start + LOGINS_PER_MESSAGE], tolerated=NOT_THERE)
+
     def _set(self, logins: Sequence[tuple[Command, Command]]) -> None:
         if not logins:
             return
@@ -152,6 +205,17 @@ def _login(
             "roles": [{"rolename": role}],
         },
     )
+
+
+def _devices(conversation: _Conversation) -> list[tuple[str, bool]]:
+    """User names of all devices, with whether each is disabled."""
+    (answer,) = conversation.say([{"command": "listClients", "verbose": True, "count": -1, "offset": 0}])
+    clients = answer.get("data", {}).get("clients", [])
+    return [
+        (str(one["username"]), bool(one.get("disabled", False)))
+        for one in clients
+        if "/" in str(one.get("username", ""))
+    ]
 
 
 class _Conversation:

@@ -30,7 +30,7 @@ def onboard(
     The passwords are shown here and never again: what is kept is their hash. The registry comes first, in
     one transaction: a device that the broker admits is always one that ingest knows. Errors as those of
     `create_device`, with none of the devices registered; when the broker cannot be reached, they stay
-    registered, and `set_password` with a new grant admits them.
+    registered, and `insula device password` admits them.
     """
     passwords = {device.slug: new_password() for device in devices}
     with databases.tenant(context) as session:

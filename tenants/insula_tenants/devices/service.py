@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -136,5 +136,5 @@ def list_points(
     if space_id is not None:
         query = query.where(Device.space_id == space_id)
     if after is not None:
-        query = query.where(Point.id > after)
+        query = query.where(Point.id > literal(after, BigInteger))  # a cursor may hold more than an id can
     return [PointView(*row) for row in session.execute(query.order_by(Point.id).limit(limit))]

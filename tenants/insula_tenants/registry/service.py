@@ -1,68 +1,120 @@
-"""Resolve, list and create tenants."""
+"""Resolve and list tenants.
+
+A tenant that is still being made is found by nobody. One that is suspended or being deleted is closed: it
+resolves for those who look after it, and for nobody who acts in it.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from uuid import UUID, uuid4
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import Engine, select, text
+import psycopg
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from insula_tenants import context, roles
+from insula_tenants import context
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import Conflict, InvalidInput, NotFound, TenantUnavailable
-from insula_tenants.migrate import head, upgrade_tenant
-from insula_tenants.names import check_slug, is_slug, schema_of
+from insula_tenants.errors import (
+    NotFound,
+    TenantClosed,
+    TenantDeleting,
+    TenantSuspended,
+    TenantUnavailable,
+)
+from insula_tenants.migrate import head
+from insula_tenants.names import is_slug, schema_of
 from insula_tenants.registry.models import Tenant
+
+CREATING, ACTIVE, SUSPENDED, DELETING = "creating", "active", "suspended", "deleting"
+
+_RESOLVE = (
+    "SELECT id, slug, database, schema_version, status, status_reason, delete_after"
+    " FROM tenants WHERE slug = %s"
+)
+
+
+class ClosedTenant(NamedTuple):
+    """A tenant that nobody may act in, and why."""
+
+    id: UUID
+    slug: str
+    why: TenantClosed
 
 
 def resolve_tenant(core: Session, slug: str) -> TenantContext:
-    """The context of the tenant named `slug`.
+    """The context of the tenant named `slug`, to act in it.
 
-    Raises `NotFound` when there is none, `TenantUnavailable` when its schema is at a version that this
-    release does not know.
+    Raises `NotFound` when there is none, `TenantSuspended` or `TenantDeleting` with the reason when it is
+    closed, `TenantUnavailable` when its schema is at a version that this release does not know.
     """
-    tenant = core.scalar(select(Tenant).where(Tenant.slug == slug)) if is_slug(slug) else None
-    return _context(tenant, slug)
+    return _open(_find(core, slug), slug)
 
 
 def resolve_tenant_by_id(core: Session, tenant_id: UUID) -> TenantContext:
     """The context of the tenant with this id; errors as `resolve_tenant`."""
-    return _context(core.get(Tenant, tenant_id), str(tenant_id))
+    return _open(core.get(Tenant, tenant_id), str(tenant_id))
 
 
-def list_tenants(core: Session) -> list[Tenant]:
-    """All tenants, by slug."""
-    return list(core.scalars(select(Tenant).order_by(Tenant.slug)))
+def resolve_closed_or_open(core: Session, slug: str) -> TenantContext:
+    """The context of the tenant named `slug`, closed or not: for those who look after it.
 
-
-def create_tenant(admin: Engine, slug: str, name: str) -> UUID:
-    """Create a tenant: registry row, role, schema and tables, in one transaction.
-
-    PostgreSQL's DDL is transactional, roles included, so nothing half-made is ever visible.
-    Raises `InvalidInput` for a bad slug or name and `Conflict` when the slug, or the schema name it maps to,
-    is taken.
+    Errors as `resolve_tenant`, but for those of closed tenants.
     """
-    schema = schema_of(check_slug(slug))
-    if not name.strip():
-        raise InvalidInput("name", "the name is empty: give the tenant a name that people know it by")
-    tenant_id = uuid4()
-    with admin.begin() as connection:
-        # Serialized: two slugs may map to one schema name (a-b-c and a-b_c cannot both be slugs, but the
-        # check and the insert must see the same registry).
-        connection.execute(text("LOCK TABLE insula.tenants IN SHARE ROW EXCLUSIVE MODE"))
-        if connection.scalar(text("SELECT 1 FROM insula.tenants WHERE slug = :slug"), {"slug": slug}):
-            raise Conflict(f"there is a tenant {slug!r} already")
-        connection.execute(
-            text("INSERT INTO insula.tenants (id, slug, name) VALUES (:id, :slug, :name)"),
-            {"id": tenant_id, "slug": slug, "name": name.strip()},
+    return _mint(_find(core, slug), slug)
+
+
+async def resolve_tenant_async(
+    connection: psycopg.AsyncConnection[dict[str, Any]], slug: str
+) -> TenantContext:
+    """`resolve_tenant` on a connection of `AsyncDatabases.core`, in one statement."""
+    row: dict[str, Any] | None = None
+    if is_slug(slug):
+        row = await (await connection.execute(_RESOLVE, (slug,))).fetchone()
+    return _open(Tenant(**row) if row else None, slug)
+
+
+def closed_tenants(core: Session) -> list[ClosedTenant]:
+    """The tenants that are suspended or being deleted, by slug."""
+    query = select(Tenant).where(Tenant.status.in_((SUSPENDED, DELETING))).order_by(Tenant.slug)
+    return [
+        ClosedTenant(tenant.id, tenant.slug, why)
+        for tenant in core.scalars(query)
+        if (why := why_closed(tenant)) is not None
+    ]
+
+
+def why_closed(tenant: Tenant) -> TenantClosed | None:
+    """What to answer who wants to act in this tenant; None when they may."""
+    if tenant.status == SUSPENDED:
+        return TenantSuspended(f"tenant {tenant.slug!r} is suspended: {tenant.status_reason}")
+    if tenant.status == DELETING:
+        day = f" after {tenant.delete_after:%Y-%m-%d %H:%M} UTC" if tenant.delete_after else ""
+        return TenantDeleting(
+            f"tenant {tenant.slug!r} is to be deleted{day}: until then its operator can cancel that"
         )
-        roles.ensure_role(connection, schema)
-        for login in roles.service_logins(connection):
-            roles.grant_membership(connection, schema, login)
-        roles.ensure_schema(connection, schema)
-        upgrade_tenant(connection, slug, schema)
-    return tenant_id
+    return None
+
+
+def find_tenant(core: Session, slug: str) -> Tenant:
+    """The tenant's row; `NotFound` when there is none, or when it is still being made."""
+    tenant = _find(core, slug)
+    if tenant is None or tenant.schema_version is None:
+        raise NotFound(f"there is no tenant {slug!r}")
+    return tenant
+
+
+def list_tenants(core: Session, *, after: str | None = None, limit: int | None = None) -> list[Tenant]:
+    """Tenants by slug, those after `after`, at most `limit`. Those still being made are left out."""
+    query = select(Tenant).where(Tenant.status != CREATING, Tenant.schema_version.is_not(None))
+    if after is not None:
+        query = query.where(Tenant.slug > after)
+    return list(core.scalars(query.order_by(Tenant.slug).limit(limit)))
+
+
+def _find(core: Session, slug: str) -> Tenant | None:
+    return core.scalar(select(Tenant).where(Tenant.slug == slug)) if is_slug(slug) else None
 
 
 @cache
@@ -70,8 +122,15 @@ def _known_version() -> str:
     return head("tenant")
 
 
-def _context(tenant: Tenant | None, called: str) -> TenantContext:
-    if tenant is None or tenant.schema_version is None:
+def _open(tenant: Tenant | None, called: str) -> TenantContext:
+    minted = _mint(tenant, called)
+    if tenant is not None and (closed := why_closed(tenant)):
+        raise closed
+    return minted
+
+
+def _mint(tenant: Tenant | None, called: str) -> TenantContext:
+    if tenant is None or tenant.schema_version is None or tenant.status == CREATING:
         raise NotFound(f"there is no tenant {called!r}")
     if tenant.schema_version != _known_version():
         raise TenantUnavailable(

@@ -22,12 +22,12 @@ class PartitionEngine:
         """`time_bucket` as TimescaleDB aligns it, written on `date_bin` and on whole months."""
         execute(
             connection,
-            f"""
+            sql.SQL("""
             CREATE OR REPLACE FUNCTION insula_functions.time_bucket(
                 width interval, at timestamptz, time_zone text
             ) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE
             RETURN CASE
-                WHEN width < interval '1 day' THEN {SHORT_BUCKET}
+                WHEN width < interval '1 day' THEN {short}
                 WHEN extract(month FROM width) = 0 AND extract(year FROM width) = 0
                 THEN date_bin(width, at AT TIME ZONE time_zone, timestamp '2000-01-03') AT TIME ZONE time_zone
                 ELSE (timestamp '2000-01-01' + floor(
@@ -37,7 +37,7 @@ class PartitionEngine:
                      ) * (extract(year FROM width) * 12 + extract(month FROM width)) * interval '1 month'
                 ) AT TIME ZONE time_zone
             END
-            """,
+            """).format(short=sql.SQL(SHORT_BUCKET)),
         )
 
     def create_readings(self, connection: Connection) -> None:

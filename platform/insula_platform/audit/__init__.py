@@ -1,0 +1,1 @@
+"""The audit log, for a tenant's owners and admins."""

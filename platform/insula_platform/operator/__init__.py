@@ -1,0 +1,1 @@
+"""What the operator of a deployment does: tenants' lives, by REST and by command line."""

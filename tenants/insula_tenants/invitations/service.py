@@ -1,0 +1,57 @@
+"""Make invitations."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from insula_tenants.errors import InvalidInput
+from insula_tenants.invitations.models import Invitation
+
+LIFETIME = timedelta(days=14)
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+
+
+def invite(core: Session, tenant_id: UUID, email: str, role: str) -> str:
+    """Invite a person, in place of an open invitation they had; the token, which is shown this once.
+
+    Raises `InvalidInput` for an unusable address.
+    """
+    address = check_email(email)
+    core.execute(
+        delete(Invitation).where(
+            Invitation.tenant_id == tenant_id, Invitation.email == address, Invitation.accepted_at.is_(None)
+        )
+    )
+    token = secrets.token_urlsafe(32)
+    core.add(
+        Invitation(
+            tenant_id=tenant_id,
+            email=address,
+            role=role,
+            token_hash=token_hash(token),
+            expires_at=datetime.now(UTC) + LIFETIME,
+        )
+    )
+    core.flush()
+    return token
+
+
+def token_hash(token: str) -> str:
+    """The SHA-256 under which a token is kept: it has 256 random bits, so a fast hash protects it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def check_email(email: str, *, field: str = "email") -> str:
+    """The address in the form it is kept in; `InvalidInput` naming `field` when it is none."""
+    address = email.strip().lower()
+    if not (_EMAIL.fullmatch(address) and address.isprintable()):
+        raise InvalidInput(field, "give an e-mail address like ada@example.com")
+    return address

@@ -1,0 +1,113 @@
+"""One deployment for all attacks: `acme` is the intruder, `globex` the neighbour, and both have data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from insula_tenants.context import TenantContext
+from insula_tenants.devices import NewPoint, create_device, list_points, set_password
+from insula_tenants.lifecycle.models import TenantJob
+from insula_tenants.spaces import ensure_space
+from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from tests.attacks.intruder import Intruder
+from tests.conftest import Deployment, deploy
+from tests.servers.postgres import PostgresServer
+
+READ_AT = (datetime(2024, 5, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class House:
+    """What a tenant has, with words and numbers that nothing else in the database holds."""
+
+    context: TenantContext
+    device: str
+    secret: str
+    """A word in the names of its site, space and device, and in a dead letter."""
+    value: float
+    point: int
+    space: int
+    export: UUID
+    """An export that is done; its bundle holds the word."""
+
+
+@pytest.fixture(scope="session")
+def deployment(postgres_server: PostgresServer) -> Iterator[Deployment]:
+    """One database for the whole suite: attacks that succeed nowhere leave nothing behind."""
+    yield from deploy(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def acme(deployment: Deployment) -> House:
+    return _furnish(deployment, deployment.acme, "marzipan", 4711.0625, others=0)
+
+
+@pytest.fixture(scope="session")
+def globex(deployment: Deployment) -> House:
+    """The neighbour's ids differ from acme's, so that one of them is never by chance one's own."""
+    return _furnish(deployment, deployment.globex, "saffron", 8128.0625, others=20)
+
+
+@pytest.fixture
+def intruder(deployment: Deployment, acme: House, globex: House) -> Iterator[Intruder]:
+    """Any SQL, inside a transaction of acme."""
+    with psycopg.connect(deployment.service_url, autocommit=True) as connection:
+        yield Intruder(connection, deployment.acme.schema)
+
+
+@pytest.fixture
+def administrator(deployment: Deployment) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
+        yield connection
+
+
+def _furnish(
+    deployment: Deployment, context: TenantContext, secret: str, value: float, *, others: int
+) -> House:
+    device = f"{secret}-meter"
+    with deployment.databases.tenant(context) as session:
+        for number in range(others):
+            create_device(session, f"other-{number:02}", name="Other", points=[NewPoint("power")])
+            space = _space(session, secret, f"Room {number} {secret}")
+        space = _space(session, secret, f"Room {secret}")
+        create_device(
+            session, device, name=f"Meter {secret}", space_id=space, points=[NewPoint("temperature")]
+        )
+        set_password(session, device, f"password {secret}")
+        point = list_points(session, device=device)[0].id
+    batch = TenantBatch(context)
+    for at in READ_AT:
+        batch.readings[point, round(at.timestamp() * 1e6)] = value
+    batch.dead_letters.append(
+        NewDeadLetter(READ_AT[0], f"tenants/{context.slug}/…", device, "reason", secret, secret.encode())
+    )
+    with psycopg.connect(deployment.service_url, autocommit=True) as connection:
+        TelemetryWriter(connection).write([batch])
+    with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
+        connection.execute("ANALYZE")  # the planner's statistics hold values too
+    with deployment.databases.core() as core:
+        job = TenantJob(
+            tenant_id=context.id, tenant_slug=context.slug, kind="export", state="done", result={}
+        )
+        core.add(job)
+        core.flush()
+        export = job.id
+    return House(context, device, secret, value, point, space, export)
+
+
+def _space(session, secret: str, name: str) -> int:
+    return ensure_space(
+        session,
+        site=f"Site {secret}",
+        building="Forum",
+        time_zone="Europe/Brussels",
+        storey="Ground floor",
+        level=0,
+        name=name,
+    )

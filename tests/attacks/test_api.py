@@ -1,0 +1,382 @@
+"""Every route of the API, with every token and every name that is not quite right.
+
+Routes and parameters come from the application itself: a new one is attacked without being named here, and a
+parameter that has no attack registered fails.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from insula_platform.app import create_app
+from insula_platform.bundles.files import bundle_path
+from insula_platform.oauth.clients import create_service_client, ensure_ui_client
+from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
+from insula_platform.people import add_member, create_account
+from insula_platform.settings import PlatformSettings
+from tests.attacks.api import SLUGS, Attacker, Operation, operations, routes
+from tests.attacks.conftest import House
+from tests.conftest import Deployment
+from tests.platform.conftest import PASSWORD, UI_SECRET, Live
+from tests.servers.platform import listen, serving
+
+SETTINGS = {
+    "secret_key": "a secret key that is long enough for tests",
+    "database_url": "postgresql://nobody@127.0.0.1/nowhere",
+}
+OPERATIONS = operations(create_app(PlatformSettings.model_validate(SETTINGS)))
+IN_A_TENANT = [one for one in OPERATIONS if "{tenant}" in one.path]
+OPERATORS = [one for one in OPERATIONS if one.path.startswith("/api/v1/operator/")]
+NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
+"""Answers 404 to those who may ask, as no tenant was erased."""
+
+OPEN = {
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+    "/docs",
+    "/docs/static",
+    "/healthz",
+    "/oauth/authorize",
+    "/oauth/jwks.json",
+    "/oauth/logout",
+    "/oauth/revoke",
+    "/oauth/token",
+    "/oauth/userinfo",
+    "/openapi.json",
+    "/readyz",
+    "/signin",
+    "/static",
+}
+"""What is there for everybody, or asks for credentials of another kind than an access token."""
+
+OWN: dict[str, Any] = {
+    "from": "2020-01-01T00:00:00Z",
+    "to": "2030-01-01T00:00:00Z",
+    "point": lambda house: house.point,
+    "device": lambda house: house.device,
+    "space": lambda house: house.space,
+    "export_id": lambda house: house.export,
+    "slug": lambda house: house.context.slug,
+    "confirm": lambda house: house.context.slug,
+    "tenant_id": lambda house: house.context.id,
+}
+"""Good values: of required parameters, and of those that name something of the tenant."""
+
+HOSTILE = (
+    "'",
+    "' OR 1=1 --",
+    "%",
+    "\x00",
+    "\ud800",
+    "9" * 30,
+    "-1",
+    "null",
+    "[]",
+    "../globex",
+    "{}",
+    "a" * 3000,
+)
+
+
+def _ids(name: str) -> Any:
+    return lambda house: (OWN[name](house), *HOSTILE)
+
+
+ATTACKS: dict[str, Any] = {
+    "device": _ids("device"),
+    "space": _ids("space"),
+    "point": _ids("point"),
+    "limit": lambda _: ("0", "100000000", *HOSTILE),
+    "from": lambda _: ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "infinity", *HOSTILE),
+    "to": lambda _: ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "infinity", *HOSTILE),
+    "bucket": lambda _: ("1d", "99999s", "1 day'", "0s", *HOSTILE),
+    "aggregate": lambda _: ("mean", "pg_sleep(9)", *HOSTILE),
+    "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
+    "export_id": _ids("export_id"),
+    "confirm": lambda _: ("globex", *HOSTILE),
+    "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
+}
+"""Values for each parameter by name, given the neighbour's house."""
+
+
+@pytest.fixture(scope="session")
+def attacker(
+    deployment: Deployment, acme: House, globex: House, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacker]:
+    bundles = tmp_path_factory.mktemp("bundles")
+    for house in (acme, globex):
+        bundle = bundle_path(bundles, house.context.id, house.export)
+        bundle.parent.mkdir()
+        bundle.write_text(house.secret)
+    with listen() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = PlatformSettings(
+            public_url=url,
+            secret_key=SETTINGS["secret_key"],
+            database_url=deployment.service_url,
+            ui_url="http://127.0.0.1:1",
+            ui_client_secret=UI_SECRET,
+            bundle_dir=bundles,
+        )
+        with deployment.databases.core() as core:
+            ensure_ui_client(core, settings)
+            ada = create_account(core, "ada@example.com", "Ada", PASSWORD)
+            add_member(core, ada, deployment.acme, "owner")
+            service = create_service_client(core, deployment.acme, "attacker", "readings:read devices:read")
+        structlog.reset_defaults()  # another test may have shaped the logs of this process
+        app = create_app(settings)
+        with serving(app, listener), httpx.Client(base_url=url, timeout=30) as http:
+            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http)
+
+
+def url_of(operation: Operation, tenant: str, house: House) -> str:
+    """The path with its names filled in; `tenant` as it is to be sent."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        assert name in OWN, f"{operation}: register a good value of {name!r} in OWN"
+        return str(OWN[name](house))
+
+    return re.sub(r"\{(\w+)\}", fill, operation.path.replace("{tenant}", tenant))
+
+
+def query_of(operation: Operation, house: House) -> dict[str, Any]:
+    """Good values for the required parameters."""
+    query = {}
+    for where, name, required in operation.parameters:
+        if where == "query" and required:
+            assert name in OWN, f"{operation}: register a good value of {name!r} in OWN"
+            query[name] = OWN[name](house) if callable(OWN[name]) else OWN[name]
+    return query
+
+
+def opens(attacker: Attacker, operation: Operation, house: House, token: str) -> None:
+    """The door is there, and one's own key opens it. What changes something stops at a missing scope."""
+    operators = operation in OPERATORS
+    if operation.method == "get":
+        key = attacker.token(None, scope="tenants:read") if operators else token
+        answer = attacker.call(
+            operation, url_of(operation, house.context.slug, house), key, query_of(operation, house)
+        )
+        assert answer.status_code == (404 if operation.path == NOT_THERE_YET else 200), answer.text
+    else:
+        # The operator's token for reading alone; a tenant's without any scope.
+        powerless = (
+            attacker.token(None, scope="tenants:read")
+            if operators
+            else attacker.token(house.context.slug, scope="")
+        )
+        answer = attacker.call(operation, url_of(operation, house.context.slug, house), powerless)
+        assert answer.status_code == 403, answer.text
+
+
+def told(answer: httpx.Response, *names: str) -> tuple[int, str, dict[str, str]]:
+    """What an answer says, the echo of the path's names and what is new each time apart."""
+    body = answer.text
+    for name in names:
+        body = body.replace(name, "…")
+    headers = {
+        name: value
+        for name, value in answer.headers.items()
+        if name not in {"date", "x-request-id", "content-length"}
+    }
+    return answer.status_code, body, headers
+
+
+def test_every_route_is_attacked_or_known_to_be_open():
+    app = create_app(PlatformSettings.model_validate(SETTINGS))
+    documented = {one.path for one in operations(app)}
+    api = {path for path in routes(app) if path.startswith("/api/")}
+    assert api <= documented, "a route of the API that the document hides escapes these tests"
+    assert {path for path in routes(app) if "{tenant}" in path} == {one.path for one in IN_A_TENANT}
+    assert routes(app) - api == OPEN
+    assert all(one.scopes for one in IN_A_TENANT + OPERATORS), "an operation without a scope"
+    assert api == {one.path for one in IN_A_TENANT + OPERATORS}, "a route that is neither a tenant's nor ours"
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.path.startswith("/api/")], ids=str)
+def test_no_forged_token_opens_a_route(attacker: Attacker, acme: House, operation: Operation):
+    opens(attacker, operation, acme, attacker.token())
+    url, query = url_of(operation, "acme", acme), query_of(operation, acme)
+    missing = attacker.call(operation, url, None, query)
+    assert missing.status_code == 401
+    assert missing.headers["www-authenticate"] == 'Bearer realm="insula"'
+    for name, token in attacker.forgeries.items():
+        answer = attacker.call(operation, url, token, query)
+        assert answer.status_code == 401, (name, answer.text)
+        assert acme.secret not in answer.text, name
+        assert attacker.call(operation, url_of(operation, "globex", acme), token, query).status_code == 401
+
+
+@pytest.mark.parametrize("operation", IN_A_TENANT + OPERATORS, ids=str)
+def test_a_tenants_key_opens_no_door_of_the_operator_nor_the_other_way(
+    attacker: Attacker, acme: House, operation: Operation
+):
+    opens(attacker, operation, acme, attacker.token())
+    everything = " ".join(API_SCOPES | OPERATOR_SCOPES)
+    url, query = url_of(operation, "acme", acme), query_of(operation, acme)
+    if operation in OPERATORS:
+        wrong = {attacker.token("acme"): 403, attacker.token("acme", scope=everything): 401}
+    else:
+        wrong = {
+            attacker.token(None, scope=" ".join(OPERATOR_SCOPES)): 404,
+            attacker.token(None, scope=everything): 401,
+        }
+    for token, status in wrong.items():
+        answer = attacker.call(operation, url, token, query)
+        assert answer.status_code == status, answer.text
+        assert acme.secret not in answer.text
+
+
+def test_the_providers_other_tokens_are_no_access_tokens(attacker: Attacker, acme: House):
+    tokens = attacker.live.tokens_of(
+        "ada@example.com", tenant="acme", scope=" ".join(["openid", *API_SCOPES])
+    )
+    for operation in IN_A_TENANT:
+        url, query = url_of(operation, "acme", acme), query_of(operation, acme)
+        opens(attacker, operation, acme, tokens["access_token"])
+        for kind in ("id_token", "refresh_token"):
+            assert attacker.call(operation, url, tokens[kind], query).status_code == 401
+        # Nor may a token come where it would be logged.
+        assert (
+            attacker.http.request(
+                operation.method, url, params=query | {"access_token": tokens["access_token"]}
+            ).status_code
+            == 401
+        )
+
+
+@pytest.mark.parametrize("operation", IN_A_TENANT, ids=str)
+def test_a_neighbours_tenant_looks_like_none(
+    attacker: Attacker, acme: House, globex: House, operation: Operation
+):
+    """Word for word, headers included, whatever the token may do in its own."""
+    for scope in (" ".join(API_SCOPES), ""):
+        mine = attacker.token("acme", scope=scope)
+        answers = [
+            told(
+                attacker.call(operation, url_of(operation, slug, globex), mine, query_of(operation, globex)),
+                slug,
+            )
+            for slug in ("globex", "nowhere", "initech")
+        ]
+        assert answers[0][0] == 404
+        assert answers[0] == answers[1] == answers[2]
+    opens(attacker, operation, globex, attacker.token("globex"))
+
+
+@pytest.mark.parametrize("operation", IN_A_TENANT, ids=str)
+def test_a_tenant_has_one_name(attacker: Attacker, acme: House, globex: House, operation: Operation):
+    """Other spellings are not there, in the path as in the token, even when the two agree."""
+    opens(attacker, operation, acme, attacker.token())
+    query = query_of(operation, acme)
+    for name, slug in SLUGS.items():
+        spoken = httpx.URL(f"http://x/{slug}").path[1:]
+        for token in (attacker.token("acme"), attacker.token("globex"), attacker.token(spoken)):
+            answer = attacker.call(operation, url_of(operation, slug, acme), token, query)
+            assert answer.status_code in {401, 404}, (name, answer.text)
+            assert acme.secret not in answer.text
+            assert globex.secret not in answer.text
+        own = attacker.call(operation, url_of(operation, "acme", acme), attacker.token(spoken), query)
+        assert own.status_code in {401, 404}, name
+
+
+@pytest.mark.parametrize("operation", IN_A_TENANT, ids=str)
+def test_every_parameter_has_an_attack_that_fails(
+    attacker: Attacker, acme: House, globex: House, operation: Operation
+):
+    """A neighbour's ids and hostile values show nothing of the neighbour, and are never a fault of ours."""
+    names = {name for _where, name, _ in operation.parameters} - {"tenant"}
+    assert names <= ATTACKS.keys(), f"{operation}: register attacks for {names - ATTACKS.keys()}"
+    mine, query = attacker.token(), query_of(operation, acme)
+    for where, name, _required in operation.parameters:
+        if where != "query":
+            continue
+        for value in ATTACKS[name](globex):
+            sent = query | {name: value}
+            answer = attacker.call(operation, url_of(operation, "acme", acme), mine, sent)
+            assert answer.status_code in {200, 404, 422}, (name, value, answer.text)
+            assert globex.secret not in answer.text.replace(str(value), ""), (name, value)
+            assert str(globex.value) not in answer.text, (name, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("devices", "space"),
+        ("points", "device"),
+        ("latest", "device"),
+        ("latest", "space"),
+        ("readings", "point"),
+    ],
+)
+def test_an_id_is_good_in_its_own_tenant_alone(
+    attacker: Attacker, acme: House, globex: House, path: str, name: str
+):
+    operation = next(one for one in IN_A_TENANT if one.path == f"/api/v1/tenants/{{tenant}}/{path}")
+    for house, neighbour in ((acme, globex), (globex, acme)):
+        token = attacker.token(house.context.slug)
+        url, query = url_of(operation, house.context.slug, house), query_of(operation, house)
+        own = attacker.call(operation, url, token, query | {name: OWN[name](house)})
+        assert house.secret in own.text or str(house.value) in own.text
+        theirs = attacker.call(operation, url, token, query | {name: OWN[name](neighbour)})
+        nobodys = attacker.call(
+            operation, url, token, query | {name: "no-such-device" if name == "device" else 2**30}
+        )
+        if name == "device" or house is acme:  # globex has ids of its own where acme has its few
+            assert told(theirs) == told(nobodys)
+        assert neighbour.secret not in theirs.text
+        assert str(neighbour.value) not in theirs.text
+
+
+def cursor_of(position: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).rstrip(b"=").decode()
+
+
+FORGED_CURSORS = [
+    *(cursor_of(position) for position in (
+        [], {}, None, 1, "x", [1], ["x"], [None], [True], [1.5], [[1]], [-1], [0],
+        [2**31], [2**63], [10**300],
+        ["\0"], ["a\0b"], ["\ud800"], ["'; DROP TABLE devices; --"], ["a" * 300],
+        [1, "x"], [1, "2024-01-01"], [1, "2024-01-01T00:00:00"], [1, "2024-01-01T00:00:00Z"],
+        [2**63, "2024-01-01T00:00:00Z"], [-(10**30), "0001-01-01T00:00:00+14:00"],
+        [1, "9999-12-31T23:59:59-14:00"],
+        [1, "\0"], ["x", 1], [1, 2, 3],
+    )),
+    "", "x", "=", "====", "WzFd", "WzFd=", "é", "[1]", "A" * 500, "A" * 501, "W10" * 100,
+]  # fmt: skip
+
+
+def test_cursors_lead_nowhere_else(attacker: Attacker, acme: House, globex: House):
+    """Forged, the neighbour's, and another list's: at most they skip some of one's own."""
+    lists = [one for one in IN_A_TENANT if any(name == "cursor" for _, name, _ in one.parameters)]
+    assert len(lists) >= 4
+    theirs = []
+    for operation in lists:
+        page = attacker.call(
+            operation,
+            url_of(operation, "globex", globex),
+            attacker.token("globex"),
+            query_of(operation, globex) | {"limit": 1},
+        )
+        theirs.append(page.json()["next_cursor"])
+    assert sum(cursor is not None for cursor in theirs) >= 3
+    mine = attacker.token()
+    for operation in lists:
+        url, query = url_of(operation, "acme", acme), query_of(operation, acme)
+        first = attacker.call(operation, url, mine, query)
+        own = first.json()["items"]
+        assert own
+        for cursor in (*filter(None, theirs), *FORGED_CURSORS):
+            answer = attacker.call(operation, url, mine, query | {"cursor": cursor})
+            assert answer.status_code in {200, 422}, (cursor, answer.text)
+            if answer.status_code == 200:
+                assert all(item in own for item in answer.json()["items"]), cursor

@@ -1,0 +1,365 @@
+"""A tenant that goes out as a bundle and comes back is the same tenant, row for row."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import text
+
+from benchmarks.bundle import checksum, fill, measure
+from insula_tenants.administration import Administration
+from insula_tenants.broker.passwords import PasswordHash, verify_password
+from insula_tenants.bundle import archive, export
+from insula_tenants.bundle.export import export_tenant
+from insula_tenants.bundle.manifest import MEMBERS, REBUILT, TABLES, read_manifest
+from insula_tenants.bundle.restore import import_bundle
+from insula_tenants.context import TenantContext
+from insula_tenants.database import Databases
+from insula_tenants.errors import Conflict, InvalidInput
+from insula_tenants.migrate import migrate
+from insula_tenants.registry import create_tenant, resolve_tenant
+from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from tests.conftest import Deployment
+from tests.servers.postgres import PostgresServer
+
+SOURCE = "bundle-origin"
+
+
+@pytest.fixture(scope="module")
+def admins(deployment: Deployment) -> Iterator[Administration]:
+    """The administrator's connections."""
+    administration = Administration({"main": deployment.admin_url})
+    yield administration
+    administration.close()
+
+
+@pytest.fixture(scope="module")
+def source(deployment: Deployment, admins: Administration) -> TenantContext:
+    """A tenant with something in every table."""
+    create_tenant(admins, SOURCE, "Where it is from")
+    context = context_of(deployment.databases, SOURCE)
+    fill(deployment.databases, context, 5_000)
+    add_oddities(deployment, context)
+    return context
+
+
+@pytest.fixture
+def bundle(deployment: Deployment, source: TenantContext, tmp_path: Path) -> Path:
+    """The tenant's bundle."""
+    return export_tenant(deployment.databases, source, tmp_path / "origin.zip").path
+
+
+def add_oddities(deployment: Deployment, context: TenantContext) -> None:
+    """Values that a careless format loses: odd floats, microseconds, bytes, quotes, ids with gaps."""
+    microsecond = 1_767_225_600_000_001
+    readings = {
+        (1, microsecond): float("nan"),
+        (2, microsecond): float("-inf"),
+        (3, microsecond): 0.1 + 0.2,
+        (4, microsecond): 5e-324,
+        (5, 1_772_323_199_999_999): -1e300,  # the last microsecond of February 2026
+        (5, 1_772_323_200_000_000): 1.0,  # the first of March
+    }
+    payload = bytes(range(256)) + 'é\u2028"\\\n'.encode()
+    letter = NewDeadLetter(
+        received_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        topic='tenants/x/devices/é"\\/telemetry',
+        device="device-1",
+        reason="bad-json",
+        detail="line 1\nline 2\t\u2028{}",
+        payload=payload,
+    )
+    with psycopg.connect(deployment.service_url, autocommit=True, prepare_threshold=None) as connection:
+        TelemetryWriter(connection).write([TenantBatch(context, readings, [letter])])
+    with deployment.databases.tenant(context) as session:
+        session.execute(text("INSERT INTO sites (name) VALUES ('to be deleted'), ('L''Île \"β\" \\N')"))
+        session.execute(text("DELETE FROM sites WHERE name = 'to be deleted'"))
+        session.execute(text("UPDATE devices SET space_id = NULL WHERE slug = 'device-3'"))
+    with deployment.databases.core() as core:
+        for email, role in (("olga@example.com", "owner"), ("vik@example.com", "viewer")):
+            account = uuid4()
+            core.execute(
+                text("INSERT INTO accounts (id, email, name) VALUES (:id, :email, 'N')"),
+                {"id": account, "email": email},
+            )
+            core.execute(
+                text(
+                    "INSERT INTO memberships (account_id, tenant_id, role, created_at)"
+                    " VALUES (:account, :tenant, :role, '2025-05-05T05:05:05.123456Z')"
+                ),
+                {"account": account, "tenant": context.id, "role": role},
+            )
+
+
+def context_of(databases: Databases, slug: str) -> TenantContext:
+    with databases.core() as core:
+        return resolve_tenant(core, slug)
+
+
+def content(databases: Databases, context: TenantContext) -> dict[str, object]:
+    """Everything that is the tenant's, in a form that compares."""
+    found: dict[str, object] = {"readings": checksum(databases, context)}
+    with databases.tenant(context) as session:
+        for table in (*TABLES, "latest"):
+            rows = session.scalars(text(f"SELECT one::text FROM {table} AS one ORDER BY one::text"))
+            found[table] = rows.all()
+    with databases.core() as core:
+        people = text(
+            "SELECT email, role, memberships.created_at FROM memberships JOIN accounts ON id = account_id"
+            " WHERE tenant_id = :id ORDER BY email"
+        )
+        found["people"] = [tuple(row) for row in core.execute(people, {"id": context.id})]
+    return found
+
+
+def test_what_comes_back_is_what_went_out(
+    deployment: Deployment, admins: Administration, source: TenantContext, bundle: Path
+):
+    neighbour = content(deployment.databases, deployment.acme)
+    imported = import_bundle(admins, bundle, "bundle-return", name="Back again")
+    returned = context_of(deployment.databases, "bundle-return")
+    before = content(deployment.databases, source)
+    assert all(before.values())
+    assert content(deployment.databases, returned) == before
+    assert imported.members == ("olga@example.com", "vik@example.com")
+    assert imported.readings == 5_006
+    assert content(deployment.databases, deployment.acme) == neighbour
+    with deployment.databases.core() as core:
+        name = core.scalar(text("SELECT name FROM tenants WHERE slug = 'bundle-return'"))
+    assert name == "Back again"
+
+
+def test_a_bundle_of_the_copy_is_the_same_bundle(
+    deployment: Deployment, admins: Administration, source: TenantContext, bundle: Path, tmp_path: Path
+):
+    """Months, order and compression are the content's alone: each member has the same hash again."""
+    import_bundle(admins, bundle, "bundle-twice")
+    again = export_tenant(
+        deployment.databases, context_of(deployment.databases, "bundle-twice"), tmp_path / "again.zip"
+    )
+    with zipfile.ZipFile(bundle) as first:
+        manifest = read_manifest(first.read("manifest.json"))
+    assert again.manifest.members == manifest.members
+    assert again.manifest.readings == manifest.readings
+    assert {"readings/2026-01.parquet", "readings/2026-02.parquet", "readings/2026-03.parquet"} <= {
+        entry.name for entry in manifest.months
+    }
+
+
+def test_the_restored_tenant_lives_on(
+    deployment: Deployment, admins: Administration, bundle: Path, source: TenantContext
+):
+    """New rows get new ids, devices keep their passwords, readings keep coming."""
+    import_bundle(admins, bundle, "bundle-alive")
+    context = context_of(deployment.databases, "bundle-alive")
+    with deployment.databases.tenant(context) as session:
+        for table in TABLES:
+            highest = session.scalar(text(f"SELECT max(id) FROM {table}"))
+            following = session.scalar(text(f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))"))
+            assert following == highest + 1, table
+        stored = session.execute(
+            text("SELECT password_hash, salt, iterations FROM device_credentials WHERE device_id = 2")
+        ).one()
+    assert verify_password("password of device-1", PasswordHash(*stored))
+    with psycopg.connect(deployment.service_url, autocommit=True, prepare_threshold=None) as connection:
+        TelemetryWriter(connection).write([TenantBatch(context, {(1, 1_790_000_000_000_000): 1.0})])
+    rows, _ = checksum(deployment.databases, context)
+    assert rows == 5_007
+    assert checksum(deployment.databases, source)[0] == 5_006
+
+
+def test_every_table_of_a_tenant_is_in_the_bundle_or_follows_from_it(
+    deployment: Deployment, source: TenantContext
+):
+    with deployment.databases.tenant(source) as session:
+        tables = set(
+            session.scalars(
+                text(
+                    "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+                    " AND relkind IN ('r', 'p') AND NOT relispartition"
+                )
+            )
+        )
+    assert tables == {*TABLES, *REBUILT}
+
+
+def test_a_bundle_is_readable_without_insula_and_holds_no_secret(bundle: Path):
+    with zipfile.ZipFile(bundle) as archived:
+        assert archived.testzip() is None
+        assert {info.compress_type for info in archived.infolist()} == {zipfile.ZIP_STORED}
+        table = pq.read_table(archived.open("readings/2026-01.parquet"))
+        assert str(table.schema.field("time").type) == "timestamp[us, tz=UTC]"
+        assert [field.name for field in table.schema] == ["point_id", "time", "value"]
+        people = [json.loads(line) for line in archived.open(MEMBERS)]
+        assert {key for person in people for key in person} == {"email", "name", "role", "created_at"}
+        everything = b"".join(archived.read(info) for info in archived.infolist())
+    assert b"password of device" not in everything
+    assert bundle.stat().st_mode & 0o077 == 0, "for its owner alone: it holds hashes"
+
+
+def test_an_empty_tenant_goes_out_and_comes_back(
+    deployment: Deployment, admins: Administration, tmp_path: Path
+):
+    exported = export_tenant(deployment.databases, deployment.globex, tmp_path / "globex.zip")
+    assert exported.manifest.readings.rows == 0
+    assert import_bundle(admins, exported.path, "bundle-empty").readings == 0
+    returned = context_of(deployment.databases, "bundle-empty")
+    assert content(deployment.databases, returned) == content(deployment.databases, deployment.globex)
+
+
+def test_an_export_sees_one_moment(
+    deployment: Deployment, source: TenantContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What is written while it runs is in none of its members, not in some of them."""
+
+    def meanwhile(step: str, _done: int, _total: int) -> None:
+        if step == "devices":
+            with deployment.databases.tenant(source) as session:
+                session.execute(text("INSERT INTO devices (slug, name) VALUES ('late-device', 'Late')"))
+                session.execute(
+                    text(
+                        "INSERT INTO points (device_id, name)"
+                        " SELECT id, 'p' FROM devices WHERE slug = 'late-device'"
+                    )
+                )
+
+    exported = export_tenant(deployment.databases, source, tmp_path / "moment.zip", progress=meanwhile)
+    with archive.open_bundle(exported.path) as bundle:
+        assert sum(1 for _ in bundle.lines("devices.jsonl")) == 10
+        assert sum(1 for _ in bundle.lines("points.jsonl")) == 100
+    with deployment.databases.tenant(source) as session:
+        session.execute(text("DELETE FROM devices WHERE slug = 'late-device'"))
+
+
+def test_an_export_reads_with_the_tenants_rights_and_cannot_write(
+    deployment: Deployment, source: TenantContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[tuple[str, str, str]] = []
+    months_of = export.months_of
+
+    def spy(connection):
+        query = (
+            "SELECT current_user, current_setting('transaction_isolation'),"
+            " current_setting('transaction_read_only')"
+        )
+        seen.append(connection.execute(query).fetchone())
+        return months_of(connection)
+
+    monkeypatch.setattr(export, "months_of", spy)
+    export_tenant(deployment.databases, source, tmp_path / "rights.zip")
+    assert seen == [(source.schema, "repeatable read", "on")]
+
+
+def test_a_tenant_that_is_taken_is_never_overwritten(
+    deployment: Deployment, admins: Administration, source: TenantContext, bundle: Path
+):
+    before = content(deployment.databases, source)
+    for slug in (None, SOURCE, "acme"):
+        with pytest.raises(Conflict, match="already"):
+            import_bundle(admins, bundle, slug)
+    assert content(deployment.databases, source) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"slug": "Not A Slug"}, "slug"),
+        ({"database": "nowhere"}, "database"),
+        ({"plan": "gold"}, "plan"),
+        ({"name": "  "}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "\ud800"}, "name"),
+    ],
+)
+def test_bad_arguments_are_named(
+    deployment: Deployment, admins: Administration, bundle: Path, options: dict[str, str], field: str
+):
+    with pytest.raises(InvalidInput) as refused:
+        import_bundle(admins, bundle, **({"slug": "bundle-bad"} | options))
+    assert refused.value.field == field
+    assert not registered(deployment, "bundle-bad")
+
+
+def registered(deployment: Deployment, slug: str) -> bool:
+    """Whether the registry holds anything of this name."""
+    with deployment.databases.core() as core:
+        return core.scalar(text("SELECT 1 FROM tenants WHERE slug = :slug"), {"slug": slug}) is not None
+
+
+def test_two_imports_of_a_slug_do_not_meet(deployment: Deployment, admins: Administration, bundle: Path):
+    def second(step: str, _done: int, _total: int) -> None:
+        if step == "publishing":
+            with pytest.raises(Conflict, match="under way"):
+                import_bundle(admins, bundle, "bundle-race")
+
+    assert import_bundle(admins, bundle, "bundle-race", progress=second).readings == 5_006
+
+
+def test_people_without_an_account_here_are_named(
+    deployment: Deployment, admins: Administration, bundle: Path
+):
+    with deployment.databases.core() as core:
+        core.execute(text("UPDATE accounts SET email = 'gone@example.com' WHERE email = 'vik@example.com'"))
+    try:
+        imported = import_bundle(admins, bundle, "bundle-people")
+    finally:
+        with deployment.databases.core() as core:
+            core.execute(
+                text("UPDATE accounts SET email = 'vik@example.com' WHERE email = 'gone@example.com'")
+            )
+    assert imported.members == ("olga@example.com",)
+    assert imported.without_account == ("vik@example.com",)
+
+
+def test_bundles_cross_from_one_engine_to_another(
+    deployment: Deployment,
+    postgres_server: PostgresServer,
+    source: TenantContext,
+    bundle: Path,
+    tmp_path: Path,
+):
+    """There and back again. INSULA_TEST_SECOND_DATABASE_URL names the other server."""
+    other_server = PostgresServer(
+        os.environ.get("INSULA_TEST_SECOND_DATABASE_URL") or postgres_server.admin_url
+    )
+    admin_url, service_url = other_server.create_database()
+    report = migrate({"main": admin_url}, {"main": service_url})
+    other_admins, other = Administration({"main": admin_url}), Databases({"main": service_url})
+    admins = Administration({"main": deployment.admin_url})
+    try:
+        assert import_bundle(other_admins, bundle).slug == SOURCE, "under its own name, where it is free"
+        abroad = context_of(other, SOURCE)
+        expected = content(deployment.databases, source)
+        assert content(other, abroad) == expected | {"people": []}
+        back = export_tenant(other, abroad, tmp_path / "back.zip")
+        assert back.manifest.engine == report.engine
+        import_bundle(admins, back.path, "bundle-home")
+        home = context_of(deployment.databases, "bundle-home")
+        assert content(deployment.databases, home) == expected | {"people": []}
+    finally:
+        for closing in (other_admins, other, admins):
+            closing.close()
+        other_server.drop_database(admin_url)
+
+
+def test_memory_does_not_grow_with_the_readings(postgres_server: PostgresServer, tmp_path: Path):
+    """Four times the readings, about the same memory. The benchmark shows it for millions."""
+    peaks = {}
+    for readings in (200_000, 800_000):
+        admin_url, service_url = postgres_server.create_database()
+        try:
+            result = measure(admin_url, service_url, readings, tmp_path / f"{readings}.zip")
+        finally:
+            postgres_server.drop_database(admin_url)
+        assert result["equal"], result
+        peaks[readings] = max(result[name]["peak_mb"] for name in ("export", "import"))
+    assert peaks[800_000] < peaks[200_000] + 60, peaks
