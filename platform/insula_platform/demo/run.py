@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,6 +115,10 @@ class Demo:
         report = migrate({MAIN: postgres.admin_url}, {MAIN: postgres.service_url})
         say("Starting the broker")
         environment |= self._start_broker(addresses, environment)
+        _write_exports(
+            self._directory / "operator.env",
+            environment | {"INSULA_DATABASE_ADMIN_URL": postgres.admin_url},
+        )
         settings = PlatformSettings.model_validate(_fields(environment))
         say("Preparing two tenants")
         databases = Databases({MAIN: postgres.service_url}, application_name="insula-demo")
@@ -234,7 +238,7 @@ class Demo:
             "INSULA_DEVICE_PASSWORD": secrets.get(device_secret("acme", TRY_OUT)),
         }
         path = self._directory / "demo.env"
-        write_private(path, "".join(f"export {name}='{value}'\n" for name, value in exports.items()))
+        _write_exports(path, exports)
         table = Table(title="Sign in as", title_justify="left", box=None, pad_edge=False)
         for column in ("E-mail", "Password", "Tenant", "Role"):
             table.add_column(column)
@@ -249,6 +253,11 @@ class Demo:
         console.print(table)
         console.print(f"\nFor curl and mosquitto_pub, in another terminal:  . {_near(path)}")
         console.print(f"Logs are in {_near(self._directory / 'log')}.  Ctrl-C ends everything.\n")
+
+
+def _write_exports(path: Path, exports: Mapping[str, str]) -> None:
+    """A file that a shell reads with `.`, and nobody but its owner."""
+    write_private(path, "".join(f"export {name}='{value}'\n" for name, value in exports.items()))
 
 
 def _take(path: Path) -> IO[str]:

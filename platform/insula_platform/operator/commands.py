@@ -25,7 +25,7 @@ def tenant_create(
     slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
     name: Annotated[str, typer.Option(help="The name that people know it by.")],
     owner_email: Annotated[str | None, typer.Option(help="Whom to invite as its first owner.")] = None,
-    plan: Annotated[str, typer.Option(help="Its limits.")] = "standard",
+    plan: Annotated[str, typer.Option(help="Its plan. Limits are recorded, not applied yet.")] = "standard",
     database: Annotated[str, typer.Option(help="Where it shall live.")] = "main",
     as_json: AsJson = False,
 ) -> None:
