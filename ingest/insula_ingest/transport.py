@@ -7,7 +7,6 @@ network thread waits and TCP pushes back).
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import threading
@@ -155,16 +154,9 @@ class MqttSource:
         # would begin with acknowledgements of other messages that have these packet identifiers by then.
         with self._session_lock:
             self._session += 1
-            self._forget_queued()
         self._tell_ready(ready=False)
         if reason.is_failure:
             self._outage(f"the broker is away: {reason}")
-
-    def _forget_queued(self) -> None:
-        """Make room: the broker sends all of it again."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._queue.get_nowait()
 
     def _tell_ready(self, *, ready: bool) -> None:
         if ready:
