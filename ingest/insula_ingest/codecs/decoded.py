@@ -25,19 +25,23 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     """The payload is larger than ingest takes."""
     BAD_SHAPE = "bad_shape"
-    """Well-formed, but neither telemetry nor SenML."""
+    """Well-formed, but no telemetry in any of its formats."""
     BAD_TIME = "bad_time"
-    """The time is neither milliseconds since the epoch nor RFC 3339."""
+    """The time is not what the format says a time is."""
     IMPLAUSIBLE_TIME = "implausible_time"
     """The time is before 2000 or more than a day ahead."""
     BAD_NAME = "bad_name"
     """The name of a point has characters that names do not have."""
     BAD_VALUE = "bad_value"
     """The value is not a finite number or a boolean."""
+    NO_BIRTH = "no_birth"
+    """A Sparkplug metric whose name or datatype only a birth tells, and none has told it."""
     TOO_MANY_POINTS = "too_many_points"
     """The device named more points than it may make."""
     UNKNOWN_DEVICE = "unknown_device"
     """The registry has no such device."""
+    NOT_ITS_GATEWAY = "not_its_gateway"
+    """The device is no child of the gateway that sent it."""
     SUSPENDED = "suspended"
     """The tenant is closed: suspended, or being deleted."""
     NOT_STORED = "not_stored"
@@ -50,6 +54,30 @@ class Value(NamedTuple):
     point: str
     time: Microseconds | None
     value: float
+
+
+class Told(NamedTuple):
+    """What a Sparkplug birth tells of a metric; `alias` is None where it has none, `datatype` 0 likewise."""
+
+    name: str
+    alias: int | None
+    datatype: int
+
+
+class Pending(NamedTuple):
+    """A Sparkplug value that only its device's births can read: they know its name, its datatype, or both."""
+
+    where: str
+    name: str | None
+    alias: int
+    """0 when it has a name."""
+    time: Microseconds | None
+    field: str
+    """The field of the metric that holds the value, such as `int_value`."""
+    datatype: int
+    """0 when the metric does not say."""
+    value: float
+    historical: bool
 
 
 class Rejected(NamedTuple):
@@ -71,6 +99,12 @@ class Decoded:
     rejected: list[Rejected] = field(default_factory=list)
     not_kept: int = 0
     """Further rejections that were only counted."""
+    told: list[Told] | None = None
+    """What the payload told of its metrics; Sparkplug alone."""
+    pending: list[Pending] | None = None
+    """Values that are read once the device's births are known; Sparkplug alone."""
+    told_at: Microseconds = 0
+    """The time of the payload that told."""
 
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""
@@ -97,6 +131,8 @@ def shown(value: object, limit: int = 60) -> str:
         text = ascii(value)
     except RecursionError:
         return "something nested too deep"
+    except ValueError:  # more digits than Python prints
+        return "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
