@@ -20,6 +20,11 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mosquitto, real Chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## 120 000 broken payloads of every format against the codecs; FUZZ_PAYLOADS= for more
+	INSULA_FUZZ_PAYLOADS=$(FUZZ_PAYLOADS) $(BIN)/python -m pytest --timeout 1800 tests/ingest/test_fuzz.py
+FUZZ_PAYLOADS ?= 120000
+
 .PHONY: screenshots
 screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images anew, from a running demo
 	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py

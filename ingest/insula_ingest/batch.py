@@ -6,10 +6,12 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
 
-from insula_ingest.codecs import Decoded, Reason, Rejected, decode_json
+from insula_ingest.births import Arrival, read_births
+from insula_ingest.codecs import Decoded, Reason, Rejected, decode
 from insula_ingest.outages import DatabaseAway
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_tenants.context import TenantContext
@@ -59,16 +61,39 @@ class Batch:
         return message.tenant in self.held or message.tenant in self.away
 
 
+class Address(NamedTuple):
+    """Who a topic of telemetry is about."""
+
+    tenant: str
+    device: str
+    """The device that measured."""
+    gateway: str | None = None
+    """The device that sent it, where another one measured."""
+
+
+def address_of(topic: str) -> Address | None:
+    """What a topic of telemetry names; None when it is no such topic."""
+    levels = topic.split("/")
+    if levels[0] != "tenants" or levels[2:3] != ["devices"] or levels[-1] != "telemetry":
+        return None
+    if len(levels) == 5:
+        return Address(levels[1], levels[3])
+    if len(levels) == 7 and levels[4] == "children":
+        return Address(levels[1], levels[5], gateway=levels[3])
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     message: Message
     tenant: str
     device: str
+    gateway: str | None
     decoded: Decoded
 
 
 def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_payload_bytes: int) -> Batch:
-    """Decode the messages and resolve what they name; asks the registry at most twice a tenant.
+    """Decode the messages and resolve what they name; asks the registry at most three times a tenant.
 
     Tenants that cannot be resolved at the moment, or whose database is away, are held.
     """
@@ -98,8 +123,8 @@ def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_pa
 
 
 def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
-    levels = message.topic.split("/")
-    if len(levels) != 5 or levels[0] != "tenants" or levels[2] != "devices":
+    address = address_of(message.topic)
+    if address is None:
         return None
     if len(message.payload) > max_payload_bytes:
         decoded = Decoded()
@@ -109,12 +134,12 @@ def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
         )
     else:
         decoded = _decode(message)
-    return _Parsed(message, levels[1], levels[3], decoded)
+    return _Parsed(message, *address, decoded)
 
 
 def _decode(message: Message) -> Decoded:
     try:
-        return decode_json(message.payload, message.received_at)
+        return decode(message.payload, message.received_at)
     except Exception:
         # A codec must not raise for what a device sent. One that does is our fault, and still must not end
         # ingest for everybody: the broker would send the message again after every restart.
@@ -144,21 +169,40 @@ def _tenant_batch_unless_gone(
 
 def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:
     batch = TenantBatch(context)
-    wanted: dict[str, set[str]] = {}
-    for item in items:
-        wanted.setdefault(item.device, set()).update(value.point for value in item.decoded.values)
-    entries = registry.devices(context, wanted)
+    entries = registry.devices(context, {item.device for item in items})
+    admitted: list[tuple[_Parsed, DeviceEntry]] = []
     for item in items:
         entry = entries.get(item.device)
-        if entry is None:
-            rejected: Iterable[Rejected] = [
-                Rejected(Reason.UNKNOWN_DEVICE, f"device {item.device!r} is not registered with this tenant")
-            ]
-        else:
-            rejected = [*item.decoded.rejected, *_take_values(item, entry, batch)]
-        if letter := _dead_letter(item, list(rejected)):
+        refused = _refusal(item, entry)
+        if refused is None and entry is not None:
+            admitted.append((item, entry))
+        elif refused is not None and (letter := _dead_letter(item, [refused])):
+            batch.dead_letters.append(letter)
+    batch.births = read_births(
+        context,
+        (Arrival(entry, item.decoded, item.message.received_at) for item, entry in admitted),
+        registry,
+    )
+    wanted: dict[int, tuple[DeviceEntry, set[str]]] = {}
+    for item, entry in admitted:
+        wanted.setdefault(entry.id, (entry, set()))[1].update(value.point for value in item.decoded.values)
+    registry.add_points(context, wanted)
+    for item, entry in admitted:
+        if letter := _dead_letter(item, [*item.decoded.rejected, *_take_values(item, entry, batch)]):
             batch.dead_letters.append(letter)
     return batch
+
+
+def _refusal(item: _Parsed, entry: DeviceEntry | None) -> Rejected | None:
+    """Why nothing of the message is taken, before anything that it names is made."""
+    if entry is None:
+        return Rejected(Reason.UNKNOWN_DEVICE, f"device {item.device!r} is not registered with this tenant")
+    if item.gateway is not None and item.gateway != entry.gateway:
+        return Rejected(
+            Reason.NOT_ITS_GATEWAY,
+            f"device {item.device!r} is no child of {item.gateway!r}; make {item.gateway!r} its gateway",
+        )
+    return None
 
 
 def _take_values(item: _Parsed, entry: DeviceEntry, batch: TenantBatch) -> list[Rejected]:
@@ -197,12 +241,12 @@ def dead_letters_of(batch: TenantBatch, messages: Iterable[Message], detail: str
         NewDeadLetter(
             received_at=datetime.fromtimestamp(message.received_at / 1e6, UTC),
             topic=message.topic,
-            device=message.topic.split("/")[3],
+            device=address.device,
             reason=Reason.NOT_STORED.value,
             detail=detail,
             payload=message.payload,
         )
         for message in messages
-        if message.tenant == batch.context.slug
+        if (address := address_of(message.topic)) is not None and address.tenant == batch.context.slug
     ]
     return TenantBatch(batch.context, dead_letters=letters)

@@ -7,22 +7,26 @@ however many messages name them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from insula_ingest.codecs.sparkplug import Births, Metric
 from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
 from insula_tenants.database import MAIN, Databases
-from insula_tenants.devices import Device, Point
+from insula_tenants.devices import Device, Point, SparkplugMetric
 from insula_tenants.errors import NotFound, TenantClosed, TenantDeleting
 from insula_tenants.registry import closed_tenants, resolve_closed_or_open
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
 
 STALENESS = 30.0
@@ -33,11 +37,15 @@ CLOSED_STALENESS = 1.0
 
 @dataclass(slots=True)
 class DeviceEntry:
-    """A device's key and its points, name → id."""
+    """A device's key, its points, name → id, and what else its messages need."""
 
     id: int
     read_at: float
     points: dict[str, int] = field(default_factory=dict)
+    gateway: str | None = None
+    """The device that may publish for it."""
+    births: Births | None = None
+    """What its Sparkplug births have told; None until somebody asks."""
 
 
 @dataclass(slots=True)
@@ -94,34 +102,44 @@ class DeviceRegistry:
         self._closed_read_at = float("-inf")
         return self.tenant(context.slug) != context or isinstance(self.why_closed(context), TenantDeleting)
 
-    def devices(self, context: TenantContext, wanted: Mapping[str, set[str]]) -> dict[str, DeviceEntry]:
-        """The devices of `wanted` (slug → names of points) that exist, with those points.
-
-        A point not seen before is made, up to the device's limit; one over it stays missing.
-        """
+    def devices(self, context: TenantContext, slugs: Collection[str]) -> dict[str, DeviceEntry]:
+        """Those of the devices that exist."""
         known = self._tenants[context.slug].devices
-        missing = [
-            slug for slug in wanted if (entry := known.get(slug)) is None or self._stale(entry.read_at)
-        ]
+        missing = [slug for slug in slugs if (entry := known.get(slug)) is None or self._stale(entry.read_at)]
         if missing:
             with self._session(context) as session:
                 found = self._read_devices(session, missing)
             for slug in missing:
                 known.pop(slug, None)
             known.update(found)
-        entries = {slug: known[slug] for slug in wanted if slug in known}
+        return {slug: known[slug] for slug in slugs if slug in known}
+
+    def add_points(self, context: TenantContext, wanted: Mapping[int, tuple[DeviceEntry, set[str]]]) -> None:
+        """Make the points not seen before of the devices in `wanted` (id → entry and names of points).
+
+        Up to the device's limit: a point over it stays missing.
+        """
         new = {
-            slug: fresh[: max(0, self._max_points - len(entry.points))]
-            for slug, entry in entries.items()
-            if (fresh := sorted(wanted[slug] - entry.points.keys()))
+            device_id: fresh[: max(0, self._max_points - len(entry.points))]
+            for device_id, (entry, names) in wanted.items()
+            if (fresh := sorted(names - entry.points.keys()))
         }
         if any(new.values()):
             with self._session(context) as session:
-                made = self._make_points(session, {entries[slug].id: names for slug, names in new.items()})
-            by_id = {entry.id: entry for entry in entries.values()}
+                made = self._make_points(session, new)
             for device_id, name, point_id in made:
-                by_id[device_id].points[name] = point_id
-        return entries
+                wanted[device_id][0].points[name] = point_id
+
+    def births(self, context: TenantContext, entries: Iterable[DeviceEntry]) -> dict[int, Births]:
+        """What the Sparkplug births of the devices have told, by the device's id."""
+        entries = list(entries)
+        unread = {entry.id: entry for entry in entries if entry.births is None}
+        if unread:
+            with self._session(context) as session:
+                found = self._read_births(session, list(unread))
+            for device_id, entry in unread.items():
+                entry.births = Births(found.get(device_id, ()))
+        return {entry.id: entry.births or Births() for entry in entries}
 
     @contextmanager
     def _session(self, context: TenantContext) -> Iterator[Session]:
@@ -147,15 +165,36 @@ class DeviceRegistry:
     def _read_devices(self, session: Session, slugs: list[str]) -> dict[str, DeviceEntry]:
         now = self._clock()
         found: dict[str, DeviceEntry] = {}
+        gateways = aliased(Device)
         query = (
-            select(Device.slug, Device.id, Point.name, Point.id)
+            select(Device.slug, Device.id, gateways.slug, Point.name, Point.id)
+            .outerjoin(gateways, gateways.id == Device.gateway_id)
             .outerjoin(Point, Point.device_id == Device.id)
             .where(Device.slug.in_(slugs))
         )
-        for slug, device_id, name, point_id in session.execute(query):
-            entry = found.setdefault(slug, DeviceEntry(device_id, now))
+        for slug, device_id, gateway, name, point_id in session.execute(query):
+            entry = found.setdefault(slug, DeviceEntry(device_id, now, gateway=gateway))
             if name is not None:
                 entry.points[name] = point_id
+        return found
+
+    def _read_births(self, session: Session, device_ids: list[int]) -> dict[int, list[Metric]]:
+        found: dict[int, list[Metric]] = {}
+        query = select(
+            SparkplugMetric.device_id,
+            SparkplugMetric.name,
+            SparkplugMetric.alias,
+            SparkplugMetric.datatype,
+            SparkplugMetric.since,
+        ).where(SparkplugMetric.device_id.in_(device_ids))
+        for device_id, name, alias, datatype, since in session.execute(query):
+            metric = Metric(
+                name,
+                None if alias is None else int(alias),
+                datatype,
+                0 if since is None else (since - _EPOCH) // _MICROSECOND,
+            )
+            found.setdefault(device_id, []).append(metric)
         return found
 
     def _make_points(self, session: Session, names: Mapping[int, list[str]]) -> list[tuple[int, str, int]]:

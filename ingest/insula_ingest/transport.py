@@ -24,7 +24,8 @@ from insula_ingest.settings import IngestSettings
 
 log = logging.getLogger(__name__)
 
-TELEMETRY = "tenants/+/devices/+/telemetry"
+TELEMETRY = ("tenants/+/devices/+/telemetry", "tenants/+/devices/+/children/+/telemetry")
+"""What devices send for themselves, and gateways for the devices behind them."""
 SHARE = "$share/ingest/"
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch closes with this much payload, whatever it decodes to."""
@@ -132,7 +133,8 @@ class MqttSource:
             self._outage(f"the broker refuses {self._settings.mqtt_username}: {reason}")
             return
         # Again on every connect: the broker may have lost its sessions.
-        client.subscribe(SHARE + TELEMETRY if self._settings.ingest_share else TELEMETRY, qos=1)
+        prefix = SHARE if self._settings.ingest_share else ""
+        client.subscribe([(prefix + one, 1) for one in TELEMETRY])
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object

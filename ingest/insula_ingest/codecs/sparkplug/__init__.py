@@ -4,7 +4,7 @@
 messages leave out; `Births` holds them, and `read_pending` reads with them what was left open.
 """
 
-from insula_ingest.codecs.sparkplug.births import Births, Learned, Metric, read_pending
+from insula_ingest.codecs.sparkplug.births import MOST_METRICS, Births, Learned, Metric, read_pending
 from insula_ingest.codecs.sparkplug.metrics import decode_sparkplug
 
-__all__ = ["Births", "Learned", "Metric", "decode_sparkplug", "read_pending"]
+__all__ = ["MOST_METRICS", "Births", "Learned", "Metric", "decode_sparkplug", "read_pending"]
