@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from insula_ingest.codecs import Decoded, Reason
 from insula_ingest.codecs.decoded import Microseconds
-from insula_ingest.codecs.sparkplug import MOST_METRICS, Learned, read_pending
+from insula_ingest.codecs.sparkplug import MOST_METRICS, Births, Learned, read_pending
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_tenants.context import TenantContext
 from insula_tenants.telemetry.births import NewBirth, NewMetric
@@ -31,12 +31,16 @@ def read_births(
 ) -> list[NewBirth]:
     """Read what is pending in the tenant's payloads; what is to be stored of their births.
 
-    Asks the registry at most once, and only when there is a Sparkplug payload.
+    Asks the registry at most twice, and only when there is a Sparkplug payload: the second time for devices
+    whose births another process may have received.
     """
     arrivals = [arrival for arrival in arrivals if arrival.decoded.told or arrival.decoded.pending]
     if not arrivals:
         return []
-    known = registry.births(context, [arrival.device for arrival in arrivals])
+    known = registry.births(context, [device for device, _, _ in arrivals])
+    puzzling = [device for device, decoded, _ in arrivals if _is_puzzling(decoded, known[device.id])]
+    if puzzling:
+        known |= registry.births(context, puzzling, anew=True)
     new: list[NewBirth] = []
     for device, decoded, received_at in arrivals:
         learned = known[device.id].learn(decoded.told or (), decoded.told_at)
@@ -51,6 +55,15 @@ def read_births(
             )
         read_pending(decoded, learned.births, received_at)
     return new
+
+
+def _is_puzzling(decoded: Decoded, births: Births) -> bool:
+    """Whether something is pending that neither the device's births nor the payload itself explain."""
+    unexplained = [pending for pending in decoded.pending or () if births.of(pending) is None]
+    if not unexplained:
+        return False
+    told = Births().learn(decoded.told or (), decoded.told_at).births
+    return any(told.of(pending) is None for pending in unexplained)
 
 
 def _new_birth(device: DeviceEntry, learned: Learned) -> NewBirth:

@@ -130,10 +130,12 @@ class DeviceRegistry:
             for device_id, name, point_id in made:
                 wanted[device_id][0].points[name] = point_id
 
-    def births(self, context: TenantContext, entries: Iterable[DeviceEntry]) -> dict[int, Births]:
-        """What the Sparkplug births of the devices have told, by the device's id."""
+    def births(
+        self, context: TenantContext, entries: Iterable[DeviceEntry], *, anew: bool = False
+    ) -> dict[int, Births]:
+        """What the Sparkplug births of the devices have told, by id of the device; `anew` asks again."""
         entries = list(entries)
-        unread = {entry.id: entry for entry in entries if entry.births is None}
+        unread = {entry.id: entry for entry in entries if anew or entry.births is None}
         if unread:
             with self._session(context) as session:
                 found = self._read_births(session, list(unread))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +15,17 @@ import cbor2
 import pytest
 from sqlalchemy import select
 
+from insula_ingest.batch import Message
 from insula_ingest.codecs import Reason
 from insula_ingest.codecs.sparkplug.payload_pb2 import Metric, Payload
+from insula_ingest.service import Store
 from insula_ingest.settings import IngestSettings
 from insula_tenants.broker import INGEST, new_password
 from insula_tenants.devices import Device, Point, assign_gateway, create_device
 from tests.conftest import Deployment
 from tests.ingest.conftest import RunningIngest
 from tests.ingest.test_pipeline import Publish, dead_letters, readings
-from tests.servers.mosquitto import SecuredMosquitto
+from tests.servers.mosquitto import MosquittoServer, SecuredMosquitto
 from tests.servers.mqtt import MqttClient
 from tests.waiting import eventually
 
@@ -46,6 +52,26 @@ def test_all_formats_share_one_topic(devices: Deployment, ingest: RunningIngest,
     expected = [("cbor", NOW, 3.5), ("json", NOW, 1.0), ("senml", NOW, 2.0), ("sparkplug", NOW, -4.0)]
     eventually(lambda: len(readings(devices, devices.acme)) == 4)
     assert readings(devices, devices.acme) == expected
+    assert dead_letters(devices, devices.acme) == []
+
+
+def test_the_examples_of_the_documentation_are_stored(
+    devices: Deployment, ingest: RunningIngest, mosquitto: MosquittoServer
+):
+    with devices.databases.tenant(devices.acme) as session:
+        create_device(session, "my-first-device", name="First")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "topics-and-payloads.md").read_text()
+    script = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    environment = {
+        **os.environ,
+        "INSULA_MQTT_HOST": "127.0.0.1",
+        "INSULA_MQTT_PORT": str(mosquitto.port),
+        "INSULA_DEVICE_USERNAME": "acme/my-first-device",
+        "INSULA_DEVICE_PASSWORD": "any",
+    }
+    subprocess.run(["sh", "-eu", "-c", script], env=environment, check=True, timeout=30)
+    stored = eventually(lambda: len(found := readings(devices, devices.acme)) == 5 and found)
+    assert [(name, value) for name, _, value in stored] == [("door", 1.0), *[("temperature", 21.5)] * 4]
     assert dead_letters(devices, devices.acme) == []
 
 
@@ -90,6 +116,23 @@ def test_aliases_of_one_device_are_nothing_to_another_of_the_same_or_another_ten
         (letter,) = eventually(lambda context=context: dead_letters(devices, context))
         assert letter.reason == Reason.NO_BIRTH
     assert readings(devices, devices.globex) == []
+
+
+def test_a_birth_that_another_process_received_is_found(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    """The first process knows the device, and that it had no birth; the second receives one."""
+    first = RunningIngest(ingest_settings).start()
+    data = sparkplug(Metric(alias=1, double_value=21), timestamp=MS + 1000)
+    publish(TOPIC, data)
+    eventually(lambda: dead_letters(devices, devices.acme))
+    second = Store(ingest_settings)
+    birth = Message(TOPIC, BIRTH, time.time_ns() // 1000, 1, 1)
+    assert not second.store([birth], try_again=True).is_held(birth)
+    second.close()
+    publish(TOPIC, data)
+    eventually(lambda: 21.0 in {value for _, _, value in readings(devices, devices.acme)})
+    first.stop()
 
 
 def test_a_new_birth_gives_aliases_another_meaning(

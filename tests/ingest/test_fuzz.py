@@ -25,18 +25,26 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from insula_ingest.codecs import Decoded, decode
+from insula_ingest.batch import Message
+from insula_ingest.codecs import Decoded, Reason, decode
 from insula_ingest.codecs.decoded import EARLIEST, MAX_AHEAD, MOST_REJECTIONS
 from insula_ingest.codecs.sparkplug import Births, read_pending
-from insula_ingest.codecs.sparkplug.payload_pb2 import Payload
+from insula_ingest.codecs.sparkplug.payload_pb2 import Metric, Payload
+from insula_ingest.service import Store
+from insula_ingest.settings import IngestSettings
+from insula_tenants.devices import Device, Point, create_device
 from insula_tenants.names import is_point_name
+from insula_tenants.telemetry.models import DeadLetter, Reading
+from tests.conftest import Deployment
 from tests.ingest.mutations import MS, NOW, Mutator
 
 PAYLOADS = int(os.environ.get("INSULA_FUZZ_PAYLOADS", "4000"))
@@ -221,3 +229,72 @@ def test_whatever_else_an_object_holds_good_values_are_kept(others: dict[str, An
 def test_any_bytes_are_read_or_rejected(payload: bytes, first: bytes):
     decoded, _ = read_whole(first + payload, Births())
     check(decoded)
+
+
+# Through the pipeline
+
+
+def test_good_messages_between_broken_ones_are_all_stored(devices: Deployment):
+    """The real batch and the real writer; broken messages of the same device, of a child and of nobody."""
+    with devices.databases.tenant(devices.acme) as session:
+        create_device(session, "gateway-1", name="Gateway")
+        create_device(session, "lamp", name="Lamp", gateway="gateway-1")
+        # Broken payloads name points of their own, up to the device's limit: the good one's is there before.
+        good = session.scalar(select(Device).where(Device.slug == "desk-1"))
+        assert good is not None
+        session.add(Point(device_id=good.id, name="kept"))
+    topics = [
+        "tenants/acme/devices/desk-1/telemetry",
+        "tenants/acme/devices/gateway-1/children/lamp/telemetry",
+        "tenants/acme/devices/gateway-1/children/desk-1/telemetry",
+        "tenants/globex/devices/desk-1/telemetry",
+        "tenants/acme/devices/nobody/telemetry",
+        "tenants/nobody/devices/desk-1/telemetry",
+    ]
+    began = time.time_ns() // 1_000_000_000
+    good_ones: dict[datetime, float] = {}
+    messages: list[Message] = []
+    mutator = Mutator(SEED + 3)
+    for number, payload in enumerate(mutator.payloads(PAYLOADS // 3)):
+        messages.append(_message(mutator.random.choices(topics, (8, 3, 1, 2, 1, 1))[0], payload, number))
+        if number % 3 == 0:
+            at = began - number
+            good_ones[datetime.fromtimestamp(at, UTC)] = float(number)
+            messages.append(_message(topics[0], _good_message(number, at), number))
+    store = Store(IngestSettings(database_url=devices.service_url))
+    for first in range(0, len(messages), 500):
+        part = messages[first : first + 500]
+        batch = store.store(part, try_again=True)
+        assert not [message for message in part if batch.is_held(message)]
+    store.close()
+    with devices.databases.tenant(devices.acme) as session:
+        kept_points = select(Point.id).where(Point.name == "kept")
+        query = select(Reading.time, Reading.value).where(Reading.point_id.in_(kept_points))
+        assert {row.time: row.value for row in session.execute(query)} == good_ones
+        reasons = set(session.scalars(select(DeadLetter.reason).distinct()))
+    assert Reason.NOT_STORED not in reasons, "the database never has to refuse what the codecs took"
+    assert reasons >= {
+        Reason.MALFORMED,
+        Reason.BAD_VALUE,
+        Reason.BAD_NAME,
+        Reason.NO_BIRTH,
+        Reason.NOT_ITS_GATEWAY,
+    }
+
+
+def _message(topic: str, payload: bytes, number: int) -> Message:
+    return Message(topic, payload, received_at=time.time_ns() // 1000, mid=number % 65535 + 1, session=1)
+
+
+def _good_message(number: int, at: int) -> bytes:
+    """The same reading in each of the formats in turn."""
+    match number // 3 % 4:
+        case 0:
+            return json.dumps({"ts": at * 1000, "values": {"kept": number}}).encode()
+        case 1:
+            return json.dumps([{"bn": "ke", "bt": at, "n": "pt", "v": number}]).encode()
+        case 2:
+            return cbor2.dumps([{0: "kept", 6: at, 2: number}])
+        case _:
+            metric = Metric(name=b"kept", datatype=3, int_value=number, timestamp=at * 1000)
+            return Payload(metrics=[metric]).SerializeToString()
