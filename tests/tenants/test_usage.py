@@ -20,7 +20,7 @@ def amounts(deployment: Deployment, context: TenantContext, day: date) -> dict[s
     with deployment.databases.core() as core:
         query = select(UsageDaily.metric, UsageDaily.amount)
         found = core.execute(query.where(UsageDaily.tenant_id == context.id, UsageDaily.day == day))
-        return dict(row._tuple() for row in found)
+        return dict(found.all())
 
 
 def test_what_is_added_adds_up(deployment: Deployment) -> None:

@@ -50,6 +50,8 @@ def add_usage(
     if unknown := sorted(amounts.keys() - set(METRICS)):
         raise ValueError(f"no such metric: {', '.join(unknown)}")
     counted = {metric: amount for metric, amount in amounts.items() if amount}
+    if devices and not counted:
+        counted = {"messages": 0}  # a day of which nothing is counted is in no list
     if counted:
         core.execute(
             _ADD,
