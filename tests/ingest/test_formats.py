@@ -6,22 +6,22 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import cbor2
+import psycopg
 import pytest
 from sqlalchemy import select
 
-from insula_ingest.batch import Message
 from insula_ingest.codecs import Reason
 from insula_ingest.codecs.sparkplug.payload_pb2 import Metric, Payload
-from insula_ingest.service import Store
 from insula_ingest.settings import IngestSettings
 from insula_tenants.broker import INGEST, new_password
 from insula_tenants.devices import Device, Point, assign_gateway, create_device
+from insula_tenants.telemetry.births import NewBirth, NewMetric
+from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.ingest.conftest import RunningIngest
 from tests.ingest.test_pipeline import Publish, dead_letters, readings
@@ -121,15 +121,16 @@ def test_aliases_of_one_device_are_nothing_to_another_of_the_same_or_another_ten
 def test_a_birth_that_another_process_received_is_found(
     devices: Deployment, ingest_settings: IngestSettings, publish: Publish
 ):
-    """The first process knows the device, and that it had no birth; the second receives one."""
+    """This process knows the device, and that it had no birth; another one receives one."""
     first = RunningIngest(ingest_settings).start()
     data = sparkplug(Metric(alias=1, double_value=21), timestamp=MS + 1000)
     publish(TOPIC, data)
     eventually(lambda: dead_letters(devices, devices.acme))
-    second = Store(ingest_settings)
-    birth = Message(TOPIC, BIRTH, time.time_ns() // 1000, 1, 1)
-    assert not second.store([birth], try_again=True).is_held(birth)
-    second.close()
+    with devices.databases.tenant(devices.acme) as session:
+        device_id = session.scalars(select(Device.id)).one()
+    told = NewBirth(device_id, [NewMetric("temperature", 1, 10, None)], [])
+    with psycopg.connect(devices.service_url, autocommit=True) as second:
+        TelemetryWriter(second).write([TenantBatch(devices.acme, births=[told])])
     publish(TOPIC, data)
     eventually(lambda: 21.0 in {value for _, _, value in readings(devices, devices.acme)})
     first.stop()
