@@ -34,22 +34,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from insula_ingest.batch import Builder, Item, Route
 from insula_ingest.codecs import Decoded, Reason, decode
 from insula_ingest.codecs.decoded import EARLIEST, MAX_AHEAD, MOST_REJECTIONS
 from insula_ingest.codecs.sparkplug import Births, read_pending
 from insula_ingest.codecs.sparkplug.payload_pb2 import Metric, Payload
-from insula_ingest.door import Door
-from insula_ingest.messages import Message, address_of
-from insula_ingest.outages import Outages
-from insula_ingest.registry import DeviceRegistry
-from insula_ingest.tenants import TenantEntry, TenantRegistry
-from insula_ingest.writer import Home, Store
+from insula_ingest.messages import Message
 from insula_tenants.devices import Device, Point, create_device
 from insula_tenants.names import is_point_name
-from insula_tenants.quotas import Quotas
 from insula_tenants.telemetry.models import DeadLetter, Reading
 from tests.conftest import Deployment
+from tests.ingest.assembled import Pipeline
 from tests.ingest.mutations import MS, NOW, Mutator
 
 PAYLOADS = int(os.environ.get("INSULA_FUZZ_PAYLOADS", "4000"))
@@ -237,41 +231,6 @@ def test_any_bytes_are_read_or_rejected(payload: bytes, first: bytes):
 
 
 # Through the pipeline
-
-
-class Pipeline:
-    """The parts between broker and database, as the service puts them together, without its threads."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        outages = Outages()
-        self._tenants = TenantRegistry(deployment.databases, outages)
-        registry = DeviceRegistry(deployment.databases, outages, max_points=200)
-        self._builder = Builder(
-            self._tenants, registry, Door(0.0), max_payload_bytes=2**20, clock=time.monotonic
-        )
-        self._home = Home("main", deployment.service_url)
-        self._store = Store(self._home, self._tenants, outages)
-
-    def store(self, messages: list[Message]) -> None:
-        """Store what the messages hold; nothing may be held or refused."""
-        groups: dict[TenantEntry, list[Item]] = {}
-        for message in messages:
-            address = address_of(message.topic)
-            assert address is not None
-            route = Route(self._tenants.entry(address.tenant), address.device, address.gateway)
-            groups.setdefault(route.tenant, []).append((route, message))
-        self._tenants.refresh(groups.keys())
-        for tenant, items in groups.items():
-            tenant.quotas = Quotas()  # limits have tests of their own
-            if tenant.context is not None:
-                part = self._builder.resolve(self._builder.admit(tenant, tenant.context, items))
-                assert part is not None
-                outcome = self._store.write([part])
-                assert outcome.stored == [part]
-                self._builder.settle(part)
-
-    def close(self) -> None:
-        self._home.close()
 
 
 def test_good_messages_between_broken_ones_are_all_stored(devices: Deployment):
