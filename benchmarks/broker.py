@@ -1,4 +1,4 @@
-"""A Mosquitto of the benchmark's own, and senders that are no bottleneck: packets made first, sent in bulk."""
+"""A Mosquitto of its own for a benchmark, and senders that are no bottleneck: packets made first, sent in bulk."""
 
 from __future__ import annotations
 
