@@ -4,6 +4,9 @@ Live values are soft state. While somebody listens to a tenant, the API repeats 
 what it has committed of tenants that were wanted within the last `WANTED_FOR` seconds. All of it is QoS 0: a
 listener that missed something reads the latest values again.
 
+When ingest begins to publish a tenant's values it says so by `BEGINS`: what was committed before may not have
+been published, so a snapshot that is read from then on, and what follows, leave nothing out.
+
 A replay is asked for at QoS 1 and waits in ingest's persistent session like any message of a device.
 """
 
@@ -23,6 +26,8 @@ WANTED_EVERY = 10.0
 """Seconds between two times that the API says it wants a tenant's values."""
 WANTED_FOR = 30.0
 """Seconds after which ingest takes it that nobody listens any more."""
+BEGINS = b""
+"""The payload by which ingest says that it publishes the tenant's values from now on."""
 VALUES_PER_MESSAGE = 1000
 """Values in one message: some 40 KB."""
 

@@ -28,7 +28,7 @@ TABLES = (
     "dead_letters",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""
-REBUILT = ("latest", "readings", "schema_version")
+REBUILT = ("latest", "readings", "schema_version", "dirty_ranges", "rollup_state", "dead_letter_drops")
 """Tables of a tenant that do not: readings travel as Parquet, the others follow."""
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
