@@ -16,6 +16,8 @@ from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
 from insula_platform.audit.routes import router as audit
+from insula_platform.backfill.routes import router as backfill
+from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
@@ -94,6 +96,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             broker=broker_access(settings),
             link=link,
             live=hub,
+            uploads=Uploads(),
         )
         hub.start()
         if link is not None:
@@ -138,6 +141,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.include_router(backfill)
     app.include_router(live)
     app.include_router(dead_letters)
     app.include_router(audit)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from insula_platform.backfill.uploads import Uploads
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.oauth.keys import SigningKeys
@@ -32,6 +33,7 @@ class Platform:
     link: BrokerLink | None
     """The API's own connection to the broker; None where it has no login there."""
     live: LiveHub
+    uploads: Uploads
 
 
 def _current(request: Request) -> Platform:
