@@ -21,7 +21,7 @@ MAX_BATCH_BYTES = 64 * 1024 * 1024
 SLICE_ROWS = 10_000
 """Rows that are Python objects at a time."""
 
-_CONTINUATION = 0xFFFFFFFF
+_CONTINUATION = b"\xff\xff\xff\xff"
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
@@ -115,8 +115,8 @@ class _Watched:
     def __init__(self, body: _File) -> None:
         self._body = body
         self._pending = b""
-        self._wanted = 8
-        self._inside = "prefix"
+        self._wanted = 4
+        self._inside = "continuation"
 
     @property
     def closed(self) -> bool:
@@ -139,19 +139,19 @@ class _Watched:
                 self._advance()
 
     def _advance(self) -> None:
-        if self._inside == "prefix":
-            continuation, length = struct.unpack("<Ii", self._pending)
-            if continuation != _CONTINUATION:
+        """A part of the message is here; what comes next, and how many bytes it has."""
+        if self._inside == "continuation":
+            if self._pending != _CONTINUATION:
                 raise Unreadable("not an Arrow stream of format version 5, as Arrow writes it since 0.15")
+            self._inside, self._wanted = "length", 4
+        elif self._inside == "length":
+            length = int.from_bytes(self._pending, "little", signed=True)
             if not 0 <= length <= MAX_BATCH_BYTES:
                 raise Unreadable("a message of the Arrow stream has no plausible length")
-            # Nothing may follow the end of the stream.
-            self._inside, self._wanted = ("metadata", length) if length else ("prefix", 8)
-        elif self._inside == "metadata":
-            body = _body_length(self._pending)
-            self._inside, self._wanted = ("body", body) if body else ("prefix", 8)
+            self._inside, self._wanted = ("metadata", length) if length else ("continuation", 4)
         else:
-            self._inside, self._wanted = "prefix", 8
+            body = _body_length(self._pending) if self._inside == "metadata" else 0
+            self._inside, self._wanted = ("body", body) if body else ("continuation", 4)
         self._pending = b""
 
 

@@ -1,6 +1,8 @@
-"""What is rolled up, and where the rollups are not right yet."""
+"""Rollups, how far they reach, and where they are not right yet."""
 
 from alembic import op
+
+from insula_tenants.storage import detect_engine
 
 revision = "0002"
 down_revision = "0001"
@@ -26,11 +28,15 @@ COMMENT ON COLUMN rollup_state.raw_from IS 'raw readings before it were dropped;
 INSERT INTO rollup_state (complete_until)
 SELECT CASE WHEN EXISTS (SELECT FROM readings) THEN timestamptz '2000-01-01T00:00:00Z'
             ELSE date_bin('15 minutes', now() - interval '30 minutes', timestamptz '2000-01-01T00:00:00Z') END;
+"""
 
--- The services add marks. What becomes of them is the worker's business, which acts as the owner.
+# The services add marks. What becomes of them is the worker's business, which acts as the owner.
+RIGHTS = """
 DO $$
 BEGIN
-    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON rollup_state FROM %I', current_schema());
+    EXECUTE format(
+        'REVOKE INSERT, UPDATE, DELETE ON rollup_state, readings_15m, readings_1h, readings_1d FROM %I',
+        current_schema());
     EXECUTE format('REVOKE UPDATE, DELETE ON dirty_ranges FROM %I', current_schema());
 END
 $$;
@@ -38,4 +44,7 @@ $$;
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(SCHEMA, execution_options={"no_parameters": True})
+    connection = op.get_bind()
+    connection.exec_driver_sql(SCHEMA, execution_options={"no_parameters": True})
+    detect_engine(connection).create_rollups(connection)
+    connection.exec_driver_sql(RIGHTS, execution_options={"no_parameters": True})
