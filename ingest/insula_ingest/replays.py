@@ -52,7 +52,7 @@ class _Again:
     """What became of one letter: readings, or why there are none."""
 
     letter: MarkedLetter
-    readings: Readings
+    batch: TenantBatch
     refused: StillDead | None
 
 
@@ -70,18 +70,13 @@ class Replays:
         stored: Callable[[TenantContext, Mapping[tuple[int, int], float]], None],
     ) -> None:
         """`stored` is told of readings after their commit."""
+        self._settings = settings
         self._urls = settings.service_urls()
+        self._databases = databases
         self._tenants = tenants
         self._outages = outages
         self._acknowledge = acknowledge
         self._stored = stored
-        self._builder = Builder(
-            tenants,
-            DeviceRegistry(databases, outages, max_points=settings.ingest_max_points_per_device),
-            Door(time.monotonic()),
-            max_payload_bytes=settings.ingest_max_payload_bytes,
-            clock=time.monotonic,
-        )
         self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replays", daemon=True)
@@ -146,66 +141,89 @@ class Replays:
             writer = TelemetryWriter(connection)
             with connection.transaction():
                 letters = take_marked(connection, context, limit=LETTERS_AT_ONCE)
-                again = [self._process(letter, entry, context) for letter in letters]
+                builder = self._new_builder()
+                again = [_process(builder, letter, entry, context) for letter in letters]
                 stored = _write(writer, context, again)
                 settle(connection, letters, [one.refused for one in again if one.refused is not None])
         self._stored(context, stored)
         return bool(letters)
 
-    def _process(self, letter: MarkedLetter, entry: TenantEntry, context: TenantContext) -> _Again:
-        """Decode and resolve one letter, as if it came when it did."""
-        address = address_of(letter.topic)
-        if address is None:
-            refused = StillDead(letter, Reason.BAD_SHAPE, "its topic is none of telemetry")
-            return _Again(letter, {}, refused)
-        quotas = Quotas(points=entry.quotas.points, retention_days=entry.quotas.retention_days)
-        unhurried = TenantEntry(entry.slug, context, quotas=quotas)
-        items: list[Item] = [
-            (Route(unhurried, address.device, address.gateway), _message(letter, received_at))
-            # Where it names no time, it was measured when it came: the first time, and the last.
-            for received_at in sorted({letter.first_received_at, letter.last_received_at})
-        ]
-        draft = self._builder.admit(unhurried, context, items)
-        part = self._builder.resolve(draft)
-        if part is None:
-            raise _Gone
-        readings = part.batch.readings
-        dead = part.batch.dead_letters
-        again = StillDead(letter, dead[0].reason, dead[0].detail) if dead else None
-        if quotas.retention_days is not None:
-            oldest = time.time_ns() // 1000 - quotas.retention_days * _DAY
-            if late := [key for key in readings if key[1] < oldest]:
-                for key in late:
-                    del readings[key]
-                if again is None:
-                    detail = f"it is older than the {quotas.retention_days} days that readings are kept"
-                    again = StillDead(letter, Reason.BEYOND_RETENTION, detail)
-        return _Again(letter, readings, again)
+    def _new_builder(self) -> Builder:
+        """One for each transaction: it knows what was registered a moment ago, and forgets what fails."""
+        return Builder(
+            self._tenants,
+            DeviceRegistry(
+                self._databases, self._outages, max_points=self._settings.ingest_max_points_per_device
+            ),
+            Door(time.monotonic()),
+            max_payload_bytes=self._settings.ingest_max_payload_bytes,
+            clock=time.monotonic,
+        )
+
+
+def _process(builder: Builder, letter: MarkedLetter, entry: TenantEntry, context: TenantContext) -> _Again:
+    """Decode and resolve one letter, as if it came when it did."""
+    address = address_of(letter.topic)
+    if address is None:
+        refused = StillDead(letter, Reason.BAD_SHAPE, "its topic is none of telemetry")
+        return _Again(letter, TenantBatch(context), refused)
+    quotas = Quotas(points=entry.quotas.points, retention_days=entry.quotas.retention_days)
+    unhurried = TenantEntry(entry.slug, context, quotas=quotas)
+    items: list[Item] = [
+        (Route(unhurried, address.device, address.gateway), _message(letter, received_at))
+        # Where it names no time, it was measured when it came: the first time, and the last.
+        for received_at in sorted({letter.first_received_at, letter.last_received_at})
+    ]
+    part = builder.resolve(builder.admit(unhurried, context, items))
+    if part is None:
+        raise _Gone
+    batch = part.batch
+    dead, batch.dead_letters = batch.dead_letters, []
+    refusal = StillDead(letter, dead[0].reason, dead[0].detail) if dead else None
+    if _drop_expired(batch.readings, quotas.retention_days) and refusal is None:
+        detail = f"it is older than the {quotas.retention_days} days that readings are kept"
+        refusal = StillDead(letter, Reason.BEYOND_RETENTION, detail)
+    return _Again(letter, batch, refusal)
+
+
+def _drop_expired(readings: Readings, days: int | None) -> bool:
+    """Take out what is older than readings are kept by now; whether there was any."""
+    oldest = 0 if days is None else time.time_ns() // 1000 - days * _DAY
+    expired = [key for key in readings if key[1] < oldest]
+    for key in expired:
+        del readings[key]
+    return bool(expired)
 
 
 def _write(writer: TelemetryWriter, context: TenantContext, again: list[_Again]) -> Readings:
-    """Write all readings at once; when the database refuses them, one letter after the other."""
-    together: Readings = {}
+    """Write all at once; when the database refuses that, one letter after the other. What was stored."""
+    together = TenantBatch(context)
     for one in again:
-        together |= one.readings
-    if not together:
-        return together
+        together.readings |= one.batch.readings
+        together.births += one.batch.births
+    if not together.readings and not together.births:
+        return {}
     try:
-        writer.write([TenantBatch(context, together)])
+        writer.write([together])
     except (psycopg.OperationalError, psycopg.InterfaceError):
         raise
     except psycopg.Error:
-        together = {}
-        for one in again:
-            try:
-                writer.write([TenantBatch(context, one.readings)])
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                raise
-            except psycopg.Error as error:
-                one.refused = StillDead(one.letter, Reason.NOT_STORED, str(error).splitlines()[0])
-            else:
-                together |= one.readings
-    return together
+        return _write_apart(writer, again)
+    return together.readings
+
+
+def _write_apart(writer: TelemetryWriter, again: list[_Again]) -> Readings:
+    stored: Readings = {}
+    for one in again:
+        try:
+            writer.write([one.batch])
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            raise
+        except psycopg.Error as error:
+            one.refused = StillDead(one.letter, Reason.NOT_STORED, str(error).splitlines()[0])
+        else:
+            stored |= one.batch.readings
+    return stored
 
 
 def _message(letter: MarkedLetter, received_at: datetime) -> Message:
