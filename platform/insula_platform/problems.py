@@ -74,8 +74,9 @@ def problem_response(
     errors: list[FieldProblem] | None = None,
     request_id: str | None = None,
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """A response whose body is a `Problem`; absent members are left out."""
+    """A response whose body is a `Problem`; absent members are left out, `members` are further ones."""
     problem = Problem(
         type=f"/problems/{type}",
         title=title,
@@ -86,7 +87,10 @@ def problem_response(
         request_id=request_id,
     )
     return JSONResponse(
-        problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
+        problem.model_dump(exclude_none=True) | dict(members or {}),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
     )
 
 
@@ -137,6 +141,7 @@ def _insula_error(request: Request, error: Exception) -> JSONResponse:
         instance=request.url.path,
         errors=errors,
         headers=getattr(error, "headers", None),
+        members=getattr(error, "members", None),
     )
 
 

@@ -32,6 +32,7 @@ TABLES = (
 REBUILT = (
     "latest",
     "readings",
+    "dead_letter_drops",
     "dirty_ranges",
     "rollup_state",
     "readings_15m",
