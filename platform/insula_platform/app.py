@@ -17,7 +17,11 @@ from starlette.staticfiles import StaticFiles
 from insula_platform import problems
 from insula_platform.audit.routes import router as audit
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
+from insula_platform.link import BrokerLink
+from insula_platform.live.hub import LiveHub
+from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
@@ -77,6 +81,8 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             with databases.core() as core:
                 ensure_ui_client(core, settings)
         administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
+        link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
+        hub = LiveHub(async_databases, link, most=settings.live_streams_per_tenant)
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -86,10 +92,20 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             throttle=Throttle(),
             administration=administration,
             broker=broker_access(settings),
+            link=link,
+            live=hub,
         )
+        hub.start()
+        if link is not None:
+            link.start()
+        keeping = asyncio.create_task(hub.keep(), name="live")
         try:
             yield
         finally:
+            keeping.cancel()
+            await hub.close()
+            if link is not None:
+                await asyncio.to_thread(link.stop)
             await async_databases.close()
             databases.close()
             if administration is not None:
@@ -122,6 +138,8 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.include_router(live)
+    app.include_router(dead_letters)
     app.include_router(audit)
     app.include_router(operator)
     app.include_router(bundles)

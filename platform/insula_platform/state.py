@@ -7,6 +7,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from insula_platform.link import BrokerLink
+from insula_platform.live.hub import LiveHub
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.throttle import Throttle
@@ -27,6 +29,9 @@ class Platform:
     administration: Administration | None
     """Administrators' connections; None where this process may not make tenants."""
     broker: BrokerAccess
+    link: BrokerLink | None
+    """The API's own connection to the broker; None where it has no login there."""
+    live: LiveHub
 
 
 def _current(request: Request) -> Platform:

@@ -16,6 +16,8 @@ API_SCOPES = {
     "devices:write": "Change sites, spaces, devices and points; send commands",
     "readings:read": "Read measured values",
     "readings:write": "Write measured values",
+    "dead-letters:read": "See what could not be stored",
+    "dead-letters:write": "Have it processed again, or discard it",
     "members:read": "See who belongs to the tenant",
     "data:export": "Take everything the tenant has away in a file",
     "audit:read": "See who changed what in the tenant",
@@ -33,7 +35,16 @@ SCOPES = IDENTITY_SCOPES | API_SCOPES
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "viewer": frozenset({"devices:read", "readings:read"}),
-    "engineer": frozenset({"devices:read", "devices:write", "readings:read", "readings:write"}),
+    "engineer": frozenset(
+        {
+            "devices:read",
+            "devices:write",
+            "readings:read",
+            "readings:write",
+            "dead-letters:read",
+            "dead-letters:write",
+        }
+    ),
     "admin": frozenset(API_SCOPES.keys() - {"data:export"}),
     "owner": frozenset(API_SCOPES),
 }

@@ -33,6 +33,7 @@ REBUILT = (
     "readings",
     "dirty_ranges",
     "rollup_state",
+    "dead_letter_drops",
     "readings_15m",
     "readings_1h",
     "readings_1d",

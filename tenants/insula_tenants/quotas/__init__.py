@@ -7,10 +7,10 @@ from insula_tenants.quotas.plans import (
     list_plans,
     put_plan,
     put_quotas,
-    quotas_of,
+    tenant_quotas,
 )
 from insula_tenants.quotas.room import QuotaExceeded, claim_room, room_for_points
-from insula_tenants.quotas.service import Allowance, allowance_of, effective_quotas
+from insula_tenants.quotas.service import Allowance, allowance_of, allowances_of, effective_quotas
 
 __all__ = [
     "MOST",
@@ -20,6 +20,7 @@ __all__ = [
     "Quotas",
     "TenantQuotas",
     "allowance_of",
+    "allowances_of",
     "check_quotas",
     "claim_room",
     "effective_quotas",
@@ -27,6 +28,6 @@ __all__ = [
     "list_plans",
     "put_plan",
     "put_quotas",
-    "quotas_of",
     "room_for_points",
+    "tenant_quotas",
 ]

@@ -72,7 +72,7 @@ def put_plan(core: Session, name: str, quotas: Mapping[str, Any], *, actor: Acto
     return plan
 
 
-def quotas_of(core: Session, slug: str) -> TenantQuotas:
+def tenant_quotas(core: Session, slug: str) -> TenantQuotas:
     """A tenant's limits and their origin; `NotFound` when there is no such tenant."""
     tenant = find_tenant(core, slug)
     return _shown(tenant, core.get_one(Plan, tenant.plan))

@@ -6,6 +6,7 @@ resolves for those who look after it, and for nobody who acts in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from insula_tenants import context
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import (
+    InsulaError,
     NotFound,
     TenantClosed,
     TenantDeleting,
@@ -33,6 +35,8 @@ _RESOLVE = (
     "SELECT id, slug, database, schema_version, status, status_reason, delete_after"
     " FROM tenants WHERE slug = %s"
 )
+
+_CLOSED_OF = "SELECT id, slug, status, status_reason, delete_after FROM tenants WHERE id = ANY(%s)"
 
 
 class ClosedTenant(NamedTuple):
@@ -73,6 +77,21 @@ async def resolve_tenant_async(
     if is_slug(slug):
         row = await (await connection.execute(_RESOLVE, (slug,))).fetchone()
     return _open(Tenant(**row) if row else None, slug)
+
+
+async def why_closed_async(
+    connection: psycopg.AsyncConnection[dict[str, Any]], tenant_ids: Sequence[UUID]
+) -> dict[UUID, InsulaError]:
+    """Which of these tenants nobody may act in any more, and why; on `AsyncDatabases.core`'s connection."""
+    cursor = await connection.execute(_CLOSED_OF, (list(tenant_ids),))
+    found = {row["id"]: Tenant(**row) for row in await cursor.fetchall()}
+    closed: dict[UUID, InsulaError] = {}
+    for tenant_id in tenant_ids:
+        tenant = found.get(tenant_id)
+        why = why_closed(tenant) if tenant else NotFound("the tenant is gone")
+        if why is not None:
+            closed[tenant_id] = why
+    return closed
 
 
 def closed_tenants(core: Session) -> list[ClosedTenant]:

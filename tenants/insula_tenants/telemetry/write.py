@@ -17,6 +17,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
 from insula_tenants.telemetry.marks import late_ranges
 from insula_tenants.telemetry.sql import statement
+from insula_tenants.telemetry.trimming import DEFAULT_BOUNDS, DeadLetterBounds, Trimming
 
 MAX_KEPT_PAYLOAD = 64 * 1024
 """Bytes of a dead letter's payload that are kept."""
@@ -64,9 +65,11 @@ class TenantBatch:
 class TelemetryWriter:
     """Writes batches on one connection; remembers for which days the storage has room already."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, *, bounds: DeadLetterBounds = DEFAULT_BOUNDS) -> None:
         """`connection` must be in autocommit mode: each `write` is a transaction of its own."""
         self._connection = connection
+        self._bounds = bounds
+        self._trimming = Trimming()
         self._days: dict[str, set[int]] = {}
 
     def write(self, batches: Iterable[TenantBatch]) -> None:
@@ -80,12 +83,13 @@ class TelemetryWriter:
                     self._connection.execute(SET_ROLE, (batch.context.schema,))
                     if batch.readings:
                         self._write_readings(batch.readings)
-                    for letter in batch.dead_letters:
-                        self._connection.execute(statement("insert_dead_letter"), letter.parameters())
+                    if batch.dead_letters:
+                        self._write_dead_letters(batch)
         except psycopg.Error:
             # A partition may have been dropped behind our back: ask for it anew next time.
             for batch in batches:
                 self._days.pop(batch.context.schema, None)
+                self._trimming.forget(batch.context.schema)
             raise
 
     def _make_room(self, batch: TenantBatch) -> None:
@@ -98,6 +102,15 @@ class TelemetryWriter:
                 self._connection.execute(SET_ROLE, (batch.context.schema,))
                 self._connection.execute(statement("ensure_day"), {"day": months[month]})
         known |= days
+
+    def _write_dead_letters(self, batch: TenantBatch) -> None:
+        for letter in batch.dead_letters:
+            self._connection.execute(statement("insert_dead_letter"), letter.parameters())
+        kept = sum(min(len(letter.payload), MAX_KEPT_PAYLOAD) for letter in batch.dead_letters)
+        if self._trimming.due(batch.context.schema, rows=len(batch.dead_letters), size=kept):
+            self._connection.execute(
+                statement("trim_dead_letters"), {"rows": self._bounds.rows, "bytes": self._bounds.bytes}
+            )
 
     def _write_readings(self, readings: dict[tuple[int, int], float]) -> None:
         rows = sorted(readings.items())
