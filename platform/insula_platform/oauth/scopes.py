@@ -20,6 +20,7 @@ API_SCOPES = {
     "dead-letters:write": "Have it processed again, or discard it",
     "members:read": "See who belongs to the tenant",
     "data:export": "Take everything the tenant has away in a file",
+    "usage:read": "See the tenant's limits and what it uses",
     "audit:read": "See who changed what in the tenant",
 }
 """What a token lets its bearer do in its tenant."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 class TenantQuotas(NamedTuple):
     """Where a tenant's limits come from."""
 
+    tenant_id: UUID
     plan: str
     of_plan: dict[str, int | None]
     own: dict[str, int | None]
@@ -58,7 +60,7 @@ def put_plan(core: Session, name: str, quotas: Mapping[str, Any], *, actor: Acto
             f"{name!r} is no name of a plan: use up to 63 lower-case letters, digits, - and _, "
             "starting with a letter",
         )
-    limits = check_quotas(quotas)
+    limits = check_quotas(quotas, field="limits")
     plan = core.get(Plan, name, with_for_update=True)
     if plan is None:
         plan = Plan(name=name, quotas=limits)
@@ -91,9 +93,8 @@ def put_quotas(
     A limit in `own` counts over the plan's, and null there lifts it. What is there already stays, even over
     a new limit. Raises `NotFound`, and `InvalidInput` for a plan that is not or a bad limit.
     """
-    limits = None if own is None else check_quotas(own)
-    tenant = find_tenant(core, slug)
-    core.refresh(tenant, with_for_update=True)
+    limits = None if own is None else check_quotas(own, field="own")
+    tenant = find_tenant(core, slug, for_update=True)
     before = {"plan": tenant.plan, "quotas": tenant.quotas}
     if plan is not None:
         if core.get(Plan, plan) is None:
@@ -110,4 +111,4 @@ def put_quotas(
 
 
 def _shown(tenant: Tenant, plan: Plan) -> TenantQuotas:
-    return TenantQuotas(plan.name, dict(plan.quotas), dict(tenant.quotas))
+    return TenantQuotas(tenant.id, plan.name, dict(plan.quotas), dict(tenant.quotas))
