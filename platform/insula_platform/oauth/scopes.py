@@ -26,8 +26,8 @@ API_SCOPES = {
 """What a token lets its bearer do in its tenant."""
 
 OPERATOR_SCOPES = {
-    "tenants:read": "See the tenants of this deployment, and their life",
-    "tenants:write": "Create, suspend, resume and delete tenants",
+    "tenants:read": "See the tenants of this deployment, their life, quotas and usage",
+    "tenants:write": "Create, suspend, resume and delete tenants, change their plans and quotas",
 }
 """What a token lets the operator's programs do. It opens no tenant: a token has these, or a tenant."""
 

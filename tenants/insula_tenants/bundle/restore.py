@@ -75,10 +75,11 @@ def import_bundle(
     """Make the tenant `slug` (else that of the bundle) from the bundle at `path`.
 
     Its plan is the one given here: a bundle may come from anywhere, so limits in it are for information. What
-    is in the bundle is restored whole, even where it is more than the plan's devices and points: a backup that
-    does not come back is none. Then nothing new fits in until there is room. The
-    hashes of the devices' passwords come back, so devices go on as before where the slug is the same and the
-    broker asks the registry; another broker has to be told new passwords.
+    is in it is restored whole, even where the plan allows less: a backup that does not come back is none.
+    Then nothing new fits in until there is room.
+
+    The hashes of the devices' passwords come back, so devices go on as before where the slug is the same and
+    the broker asks the registry; another broker has to be told new passwords.
 
     Raises `BundleRefused` for a damaged, hostile or foreign bundle, `InvalidInput` for a bad slug, name,
     database or plan, `Conflict` when the slug is taken or the import is under way.

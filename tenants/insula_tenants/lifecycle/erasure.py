@@ -50,8 +50,9 @@ Sign = Callable[[dict[str, Any]], str]
 class Place(Protocol):
     """Something outside of database and broker that keeps things of tenants, such as their bundles."""
 
-    name: str
-    """What the receipt calls it."""
+    @property
+    def name(self) -> str:
+        """What the receipt calls it."""
 
     def forget(self, tenant_id: UUID) -> None:
         """Delete all it has of the tenant; nothing there is no error."""
