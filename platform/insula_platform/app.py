@@ -16,6 +16,8 @@ from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
 from insula_platform.audit.routes import router as audit
+from insula_platform.backfill.routes import router as backfill
+from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
@@ -102,6 +104,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             live=hub,
             rate_limiter=RateLimiter(),
             meter=meter,
+            uploads=Uploads(),
         )
         hub.start()
         if link is not None:
@@ -150,6 +153,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.include_router(backfill)
     app.include_router(live)
     app.include_router(dead_letters)
     app.include_router(audit)

@@ -82,7 +82,7 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """A response whose body is a `Problem`; absent members are left out."""
+    """A response whose body is a `Problem`; absent members are left out, `members` are further ones."""
     problem = Problem(
         type=f"/problems/{type}",
         title=title,
@@ -94,7 +94,10 @@ def problem_response(
         **(members or {}),
     )
     return JSONResponse(
-        problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
+        problem.model_dump(exclude_none=True) | dict(members or {}),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from insula_platform.backfill.uploads import Uploads
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.metering import Meter
@@ -36,6 +37,7 @@ class Platform:
     live: LiveHub
     rate_limiter: RateLimiter
     meter: Meter
+    uploads: Uploads
 
 
 def _current(request: Request) -> Platform:

@@ -31,6 +31,7 @@ TABLES = (
 REBUILT = (
     "latest",
     "readings",
+    "dead_letter_drops",
     "dirty_ranges",
     "rollup_state",
     "dead_letter_drops",

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     """The value is not a finite number or a boolean."""
     TOO_MANY_POINTS = "too_many_points"
     """The device named more points than it may make."""
+    OVER_QUOTA = "over_quota"
+    """The device or its tenant sends more than its plan has."""
     UNKNOWN_DEVICE = "unknown_device"
     """The registry has no such device."""
     SUSPENDED = "suspended"

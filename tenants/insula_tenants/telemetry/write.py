@@ -36,6 +36,8 @@ class NewDeadLetter:
     reason: str
     detail: str
     payload: bytes
+    payload_bytes: int | None = None
+    """Size of the whole payload, where `payload` is its beginning."""
 
     def parameters(self) -> dict[str, object]:
         """Its row, the payload cut to what is kept, text without the NUL that PostgreSQL refuses."""
@@ -47,7 +49,7 @@ class NewDeadLetter:
             "reason": self.reason,
             "detail": _storable(self.detail),
             "payload": self.payload[:MAX_KEPT_PAYLOAD],
-            "payload_bytes": len(self.payload),
+            "payload_bytes": len(self.payload) if self.payload_bytes is None else self.payload_bytes,
             "digest": digest.digest(),
         }
 
