@@ -176,12 +176,14 @@ def device_add(
         typer.Option(metavar="SITE/BUILDING/STOREY/SPACE", help="Where it is; made where missing."),
     ] = None,
     time_zone: Annotated[str, typer.Option(help="IANA zone of a building that is made.")] = "UTC",
+    gateway: Annotated[str | None, typer.Option(help="The device that may publish for it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a device and admit it at the broker. Its password is shown this once."""
     from insula_platform.onboarding import add_device
 
-    _tell_device(add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone), as_json)
+    added = add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone, gateway=gateway)
+    _tell_device(added, as_json)
 
 
 @device.command(name="password")

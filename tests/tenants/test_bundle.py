@@ -85,6 +85,17 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
         session.execute(text("INSERT INTO sites (name) VALUES ('to be deleted'), ('L''Île \"β\" \\N')"))
         session.execute(text("DELETE FROM sites WHERE name = 'to be deleted'"))
         session.execute(text("UPDATE devices SET space_id = NULL WHERE slug = 'device-3'"))
+        # A gateway that comes after its child.
+        session.execute(
+            text("UPDATE devices SET gateway_id = (SELECT max(id) FROM devices) WHERE slug = 'device-1'")
+        )
+        session.execute(
+            text(
+                "INSERT INTO sparkplug_metrics (device_id, name, alias, datatype, since)"
+                " SELECT id, 'temperature', 18446744073709551615, 10, '2026-01-01T00:00:00.000001Z'"
+                " FROM devices"
+            )
+        )
     with deployment.databases.core() as core:
         for email, role in (("olga@example.com", "owner"), ("vik@example.com", "viewer")):
             account = uuid4()

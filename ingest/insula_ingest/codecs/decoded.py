@@ -32,6 +32,30 @@ class Value(NamedTuple):
     value: float
 
 
+class Told(NamedTuple):
+    """What a Sparkplug birth tells of a metric; `alias` is None where it has none, `datatype` 0 likewise."""
+
+    name: str
+    alias: int | None
+    datatype: int
+
+
+class Pending(NamedTuple):
+    """A Sparkplug value that only its device's births can read: they know its name, its datatype, or both."""
+
+    where: str
+    name: str | None
+    alias: int
+    """0 when it has a name."""
+    time: Microseconds | None
+    field: str
+    """The field of the metric that holds the value, such as `int_value`."""
+    datatype: int
+    """0 when the metric does not say."""
+    value: float
+    historical: bool
+
+
 class Rejected(NamedTuple):
     """One thing that could not be read; `detail` names the field and the fix."""
 
@@ -51,6 +75,12 @@ class Decoded:
     rejected: list[Rejected] = field(default_factory=list)
     not_kept: int = 0
     """Further rejections that were only counted."""
+    told: list[Told] | None = None
+    """What the payload told of its metrics; Sparkplug alone."""
+    pending: list[Pending] | None = None
+    """Values that are read once the device's births are known; Sparkplug alone."""
+    told_at: Microseconds = 0
+    """The time of the payload that told."""
 
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""
@@ -77,6 +107,8 @@ def shown(value: object, limit: int = 60) -> str:
         text = ascii(value)
     except RecursionError:
         return "something nested too deep"
+    except ValueError:  # more digits than Python prints
+        return "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -25,6 +25,7 @@ TABLES = (
     "devices",
     "device_credentials",
     "points",
+    "sparkplug_metrics",
     "dead_letters",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""

@@ -21,6 +21,8 @@ class NewDevice:
     name: str
     space_id: int | None = None
     points: tuple[NewPoint, ...] = ()
+    gateway: str | None = None
+    """Slug of the device that may publish for it, which is there already or before it in the list."""
 
 
 def onboard(
@@ -42,7 +44,12 @@ def onboard(
         )
         for device in devices:
             create_device(
-                session, device.slug, name=device.name, space_id=device.space_id, points=device.points
+                session,
+                device.slug,
+                name=device.name,
+                space_id=device.space_id,
+                points=device.points,
+                gateway=device.gateway,
             )
             set_password(session, device.slug, passwords[device.slug])
     broker.grant_many(DeviceGrant(context.slug, slug, password) for slug, password in passwords.items())

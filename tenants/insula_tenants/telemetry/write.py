@@ -15,6 +15,7 @@ import psycopg
 
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry.births import NewBirth, write_birth
 from insula_tenants.telemetry.marks import late_ranges
 from insula_tenants.telemetry.sql import statement
 from insula_tenants.telemetry.trimming import DEFAULT_BOUNDS, DeadLetterBounds, Trimming
@@ -62,6 +63,8 @@ class TenantBatch:
     readings: dict[tuple[int, int], float] = field(default_factory=dict)
     """`(point id, microseconds since the epoch)` → value; the last one given counts."""
     dead_letters: list[NewDeadLetter] = field(default_factory=list)
+    births: list[NewBirth] = field(default_factory=list)
+    """In the order in which they came."""
 
 
 class TelemetryWriter:
@@ -85,6 +88,8 @@ class TelemetryWriter:
                     self._connection.execute(SET_ROLE, (batch.context.schema,))
                     if batch.readings:
                         self._write_readings(batch.readings)
+                    for birth in batch.births:
+                        write_birth(self._connection, birth)
                     if batch.dead_letters:
                         self._write_dead_letters(batch)
         except psycopg.Error:
