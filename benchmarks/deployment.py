@@ -100,7 +100,7 @@ def record(key: str, engine: str, results: Mapping[Any, Any]) -> None:
     found = json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     about = {"engine": engine, "machine": machine, "load": os.getloadavg()}
-    found.setdefault(key, {})[engine.split()[0]] = {
+    found.setdefault(key, {})[engine.split(maxsplit=1)[0]] = {
         **about,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "results": results,

@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -215,7 +214,15 @@ def row_by_row(deployment: Deployment, port: int, context: TenantContext, packet
 
 def staged_copy(deployment: Deployment, context: TenantContext, batches: int) -> float:
     """Rows a second of the superuser's binary COPY to a temporary table, then INSERT … ON CONFLICT."""
-    layout = [("n", ">i2"), ("a", ">i4"), ("time", ">i8"), ("b", ">i4"), ("point", ">i4"), ("c", ">i4"), ("v", ">f8")]
+    layout = [
+        ("n", ">i2"),
+        ("a", ">i4"),
+        ("time", ">i8"),
+        ("b", ">i4"),
+        ("point", ">i4"),
+        ("c", ">i4"),
+        ("v", ">f8"),
+    ]
     epoch = 946_684_800_000_000
     start = time.time_ns() // 1000 - epoch - 3_000_000_000 - batches * ROWS
     made = []
@@ -249,7 +256,10 @@ class Api:
     """The API in a process of its own, asked by one program."""
 
     def __init__(self, deployment: Deployment, context: TenantContext, url: str) -> None:
-        with closing(Databases({"main": deployment.service_url}, pool_size=1)) as databases, databases.core() as core:
+        with (
+            closing(Databases({"main": deployment.service_url}, pool_size=1)) as databases,
+            databases.core() as core,
+        ):
             client_id, secret = create_service_client(core, context, "bench", "devices:read readings:read")
         self._http = httpx.Client(base_url=url)
         answer = self._http.post(
@@ -342,7 +352,9 @@ def p50_p99(values: Sequence[float]) -> tuple[float, float]:
     return cuts[49] * 1000, cuts[98] * 1000
 
 
-def measure_live(deployment: Deployment, port: int, probes: int, progress: Callable[[str], object]) -> list[Figure]:
+def measure_live(
+    deployment: Deployment, port: int, probes: int, progress: Callable[[str], object]
+) -> list[Figure]:
     """Figures 4 and 5: ingest and API as processes, a neighbour who floods."""
     quiet, flooder = deployment.create_tenants("bench-quiet", "bench-flood")
     equip(deployment, (quiet, flooder), DEVICES, 1)
@@ -380,11 +392,27 @@ def measure_live(deployment: Deployment, port: int, probes: int, progress: Calla
                 flooded = p50_p99(latencies(port, api, "bench-quiet", probed, probes))
     flush = IngestSettings.model_fields["ingest_batch_seconds"].default * 1000
     return [
-        Figure("4. publish → API at 1 000 messages/s, p50", before[0], "flush interval", flush, "", "ms", True),
         Figure(
-            "4. publish → API at 1 000 messages/s, p99", before[1], "flush interval + 100 ms", flush + 100, "≤ 1", "ms", True
+            "4. publish → API at 1 000 messages/s, p50", before[0], "flush interval", flush, "", "ms", True
         ),
-        Figure("5. neighbour's p99 in a flood of 10 × its quota", flooded[1], "its own before", calm[1], "≤ 1.5", "ms", True),
+        Figure(
+            "4. publish → API at 1 000 messages/s, p99",
+            before[1],
+            "flush interval + 100 ms",
+            flush + 100,
+            "≤ 1",
+            "ms",
+            True,
+        ),
+        Figure(
+            "5. neighbour's p99 in a flood of 10 × its quota",
+            flooded[1],
+            "its own before",
+            calm[1],
+            "≤ 1.5",
+            "ms",
+            True,
+        ),
     ]
 
 
@@ -467,7 +495,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         with console.status(deployment.engine) as status:
             figures = measure(deployment, port, scale, status.update)
     show(console, deployment.engine, figures)
-    record("ingest", deployment.engine, {figure.name + ", " + figure.limit_name: figure._asdict() | {"ratio": figure.ratio} for figure in figures})
+    record(
+        "ingest",
+        deployment.engine,
+        {
+            figure.name + ", " + figure.limit_name: figure._asdict() | {"ratio": figure.ratio}
+            for figure in figures
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -203,13 +203,13 @@ class Builder:
         fresh_since = self._devices.fresh_since()
         unread, new = _unknown(draft, known, fresh_since)
         if unread:
-            self._devices.find(draft.context, unread)
+            self._devices.find(draft.context, unread, allowance=draft.tenant.allowance)
         if draft.has_sparkplug and draft.lessons is None:
             draft.lessons = self._births.read(draft.context, _arrivals(draft, known))
         if unread or draft.has_sparkplug:
             _, new = _unknown(draft, known, fresh_since)
         if new:
-            self._devices.find(draft.context, new, most_points=draft.tenant.quotas.points)
+            self._devices.find(draft.context, new, allowance=draft.tenant.allowance)
         return known
 
     def _take(self, draft: Draft, entries: dict[str, DeviceEntry], part: Part) -> None:
