@@ -14,7 +14,9 @@ from insula_ingest.codecs.plain_json import decode_plain
 NOW = 1_763_860_000_000_000
 GOOD = b'{"ts":1763860000123,"values":{"temperature":21.5,"door":true}}'
 
-names = st.one_of(st.sampled_from(["temperature", "door", "a/b", "ts", "values", "", "é", "x" * 129]), st.text())
+names = st.one_of(
+    st.sampled_from(["temperature", "door", "a/b", "ts", "values", "", "é", "x" * 129]), st.text()
+)
 numbers = st.one_of(
     st.floats(),
     st.booleans(),
