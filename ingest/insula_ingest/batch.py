@@ -206,11 +206,11 @@ class Builder:
             if entry is None or entry.read_at < fresh_since:
                 unread[route.device] = set()
         if unread:
-            self._devices.find(draft.context, unread)
+            self._devices.find(draft.context, unread, allowance=draft.tenant.allowance)
         if draft.has_sparkplug and draft.lessons is None:
             draft.lessons = self._births.read(draft.context, _arrivals(draft, known))
         if new := _new_points(draft, known):
-            self._devices.find(draft.context, new, most_points=draft.tenant.quotas.points)
+            self._devices.find(draft.context, new, allowance=draft.tenant.allowance)
         return known
 
     def _take(self, draft: Draft, entries: dict[str, DeviceEntry], part: Part) -> None:

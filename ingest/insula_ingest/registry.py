@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -22,6 +22,7 @@ from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import Device, Point, SparkplugMetric
+from insula_tenants.quotas import Allowance, room_for_points
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,13 +76,11 @@ class DeviceRegistry:
         """The tenant is gone."""
         self._known.pop(context.id, None)
 
-    def find(
-        self, context: TenantContext, wanted: Mapping[str, set[str]], *, most_points: int | None = None
-    ) -> None:
+    def find(self, context: TenantContext, wanted: Mapping[str, set[str]], *, allowance: Allowance) -> None:
         """Learn of the devices of `wanted` (slug → names of points), as far as they exist, and those points.
 
-        A point not seen before is made, up to the device's limit and to `most_points` of the tenant; one
-        over it stays missing.
+        A point not seen before is made, up to the device's limit and to what the tenant's allowance has room
+        for; one over it stays missing.
         """
         known = self.known(context)
         fresh_since = self.fresh_since()
@@ -105,7 +104,7 @@ class DeviceRegistry:
         }
         if any(new.values()):
             with self._session(context) as session:
-                made = self._make_points(session, new, most_points)
+                made = self._make_points(session, new, allowance)
             by_id = {entry.id: entry for entry in entries.values()}
             for device_id, name, point_id in made:
                 by_id[device_id].points[name] = point_id
@@ -156,11 +155,10 @@ class DeviceRegistry:
         return found
 
     def _make_points(
-        self, session: Session, names: Mapping[int, list[str]], most: int | None
+        self, session: Session, names: Mapping[int, list[str]], allowance: Allowance
     ) -> list[tuple[int, str, int]]:
         rows = [{"device_id": device_id, "name": name} for device_id, each in names.items() for name in each]
-        if most is not None:
-            rows = rows[: max(0, most - (session.scalar(select(func.count()).select_from(Point)) or 0))]
+        rows = rows[: room_for_points(session, allowance, len(rows))]
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             session.execute(
                 insert(Point).values(rows[start : start + _ROWS_AT_ONCE]).on_conflict_do_nothing()

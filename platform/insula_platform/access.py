@@ -7,7 +7,8 @@
         async with platform.async_databases.tenant(access.context) as connection: …
 
 The path's `{tenant}` must be the one the token is bound to. Any other is not found, whether it exists or not.
-The registry is asked at each request, so that a suspension counts from the next one on.
+The registry is asked at each request, so that a suspension counts from the next one on. The same statement
+brings the tenant's limits: what a token was good for is counted against its requests per minute, and metered.
 
 The operator's routes are protected by `RequiresOperator("tenants:read")`. A token opens a tenant or the
 operator's routes, never both.
@@ -30,6 +31,7 @@ from insula_platform.state import CurrentPlatform, Platform
 from insula_tenants.audit import Actor, ActorKind
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import InsulaError, NotAllowed, NotFound
+from insula_tenants.quotas import Quotas
 from insula_tenants.registry import resolve_tenant_async
 
 
@@ -143,8 +145,11 @@ async def _access(
         raise NotFound(f"there is no tenant {tenant!r}")
     if not says.scopes.issuperset(needed.scopes):
         raise InsufficientScope(needed.scope_str)
+    platform.rate_limiter.refuse_exhausted(tenant, request.scope)
     async with platform.async_databases.core() as connection:
-        context = await resolve_tenant_async(connection, tenant)
+        context, limits = await resolve_tenant_async(connection, tenant)
+    await platform.rate_limiter.count(tenant, Quotas.of(*limits).api_requests_per_minute, request.scope)
+    platform.meter.count(context.id)
     kind: ActorKind = "client" if says.subject == says.client_id else "person"
     actor = Actor(kind, says.subject, *_origin(request))
     return Access(context, says.subject, says.client_id, says.scopes, says.expires_at, actor)

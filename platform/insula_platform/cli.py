@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.operator.commands import operator, tenant
+from insula_platform.operator.quota_commands import add_quota_commands, plan
 from insula_tenants.errors import ConfigurationError, InsulaError
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
+app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
 add_bundle_commands(tenant)
+add_quota_commands(tenant)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

@@ -10,12 +10,15 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
 from insula_tenants.lifecycle.models import TenantJob
+from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.dead_letters import Which, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from insula_tenants.usage import add_usage
 from tests.attacks.intruder import Intruder
 from tests.conftest import Deployment, deploy
 from tests.servers.postgres import PostgresServer
@@ -97,6 +100,10 @@ def _furnish(
     with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
         connection.execute("ANALYZE")  # the planner's statistics hold values too
     with deployment.databases.core() as core:
+        # Attacks come fast: a limit would turn them away before they meet the wall that they try.
+        put_quotas(core, context.slug, plan="unlimited", actor=SYSTEM)
+        for day in (READ_AT[0].date(), datetime.now(UTC).date()):
+            add_usage(core, context.id, day, {"messages": int(value), "api_calls": 1})
         job = TenantJob(
             tenant_id=context.id, tenant_slug=context.slug, kind="export", state="done", result={}
         )

@@ -69,6 +69,7 @@ OWN: dict[str, Any] = {
     "slug": lambda house: house.context.slug,
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
+    "plan": lambda _: "standard",
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -406,13 +407,20 @@ def test_cursors_lead_nowhere_else(attacker: Attacker, acme: House, globex: Hous
         theirs.append(page.json()["next_cursor"])
     assert sum(cursor is not None for cursor in theirs) >= 3
     mine = attacker.token()
+
+    def items(answer: httpx.Response) -> list[dict[str, Any]]:
+        """Without what these very requests count up."""
+        return [
+            {name: value for name, value in item.items() if name != "api_calls"}
+            for item in answer.json()["items"]
+        ]
+
     for operation in lists:
         url, query = url_of(operation, "acme", acme), query_of(operation, acme)
-        first = attacker.call(operation, url, mine, query)
-        own = first.json()["items"]
+        own = items(attacker.call(operation, url, mine, query))
         assert own
         for cursor in (*filter(None, theirs), *FORGED_CURSORS):
             answer = attacker.call(operation, url, mine, query | {"cursor": cursor})
             assert answer.status_code in {200, 422}, (cursor, answer.text)
             if answer.status_code == 200:
-                assert all(item in own for item in answer.json()["items"]), cursor
+                assert all(item in own for item in items(answer)), cursor

@@ -24,9 +24,11 @@ from insula_platform.backfill.errors import Unreadable
 from insula_platform.backfill.formats import Malformed, read_csv, read_json_array, read_json_lines
 from insula_platform.backfill.service import BATCH_ROWS, Backfill
 from insula_platform.oauth.clients import create_service_client
+from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, Point, create_device, list_points
 from insula_tenants.lifecycle import resume_tenant, suspend_tenant
+from insula_tenants.quotas import put_quotas
 from insula_tenants.telemetry.models import DirtyRange, Latest, Reading
 from tests.conftest import Deployment
 from tests.platform.conftest import Live
@@ -270,6 +272,23 @@ def test_new_names_make_points_up_to_the_devices_limit(
     assert (answer["stored"], answer["rejected"], answer["points_made"]) == (6, 4, 3)
     assert {one["reason"] for one in answer["problems"]} == {"too_many_points"}
     assert {name for name, _, _ in stored(deployment, device)} == {"p0", "p1", "p2"}
+
+
+def test_new_names_make_points_up_to_the_tenants_quota(deployment: Deployment, send, device: str):
+    with deployment.databases.tenant(deployment.acme) as session:
+        there = session.scalar(select(func.count()).select_from(Point)) or 0
+    with deployment.databases.core() as core:
+        put_quotas(core, "acme", own={"points": there + 2}, actor=SYSTEM)
+    try:
+        rows = [row | {"name": f"p{n % 5}"} for n, row in enumerate(rows_of(device, 10))]
+        answer = send(as_csv(rows)).json()
+        assert (answer["stored"], answer["rejected"], answer["points_made"]) == (4, 6, 2)
+        assert {one["reason"] for one in answer["problems"]} == {"too_many_points"}
+        again = send(as_csv([row | {"name": "p0", "value": 2} for row in rows_of(device, 1)])).json()
+        assert again["stored"] == 1, "a point that is there goes on"
+    finally:
+        with deployment.databases.core() as core:
+            put_quotas(core, "acme", own={}, actor=SYSTEM)
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(deployment: Deployment, send, device: str):

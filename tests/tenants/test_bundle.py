@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from benchmarks.bundle import checksum, fill, measure
 from insula_tenants.administration import Administration
+from insula_tenants.audit import list_entries
 from insula_tenants.broker.passwords import PasswordHash, verify_password
 from insula_tenants.bundle import archive, export
 from insula_tenants.bundle.export import export_tenant
@@ -329,6 +330,15 @@ def test_people_without_an_account_here_are_named(
             )
     assert imported.members == ("olga@example.com",)
     assert imported.without_account == ("vik@example.com",)
+    with deployment.databases.core() as core:
+        (entry,) = list_entries(core, tenant=imported.tenant_id)
+        assert (entry.action, entry.target, entry.actor_kind) == (
+            "tenant.imported",
+            "bundle-people",
+            "system",
+        )
+        assert entry.detail["from"] == SOURCE
+        assert entry.detail["readings"] == imported.readings
 
 
 def test_bundles_cross_from_one_engine_to_another(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.resolution import PointName, Resolved, known_points, resolve_points
+from insula_tenants.quotas import allowance_of
 from insula_tenants.telemetry.reasons import Reason
 
 PointKey = PointName | int
@@ -52,9 +53,11 @@ class Points:
         wanted: dict[str, set[str]] = {}
         for device, name in names:
             wanted.setdefault(device, set()).add(name)
+        with self._databases.core() as core:
+            allowance = allowance_of(core, self._context.id)
         with self._databases.tenant(self._context) as session:
             found = known_points(session, ids) if ids else set()
-            resolved = resolve_points(session, wanted, most=self._most, make=self._make)
+            resolved = resolve_points(session, wanted, most=self._most, allowance=allowance, make=self._make)
         self._ids.update({point: point for point in found})
         for key in names & (resolved.ids.keys() | resolved.new):
             self._ids[key] = resolved.ids.get(key, 0)
@@ -73,5 +76,6 @@ class Points:
         return NoPoint(
             "name",
             Reason.TOO_MANY_POINTS,
-            f"{name}: the device has {self._most} points, and may make no more by being named",
+            f"{name}: the device has {self._most} points, or the tenant all that its quota allows: no more "
+            "are made by being named",
         )

@@ -35,6 +35,7 @@ REBUILT = (
     "dead_letter_drops",
     "dirty_ranges",
     "rollup_state",
+    "dead_letter_drops",
     "readings_15m",
     "readings_1h",
     "readings_1d",

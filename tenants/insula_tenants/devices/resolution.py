@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from insula_tenants.devices.models import Device, Point
+from insula_tenants.quotas import Allowance, room_for_points
 
 _ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
 
@@ -29,11 +30,16 @@ class Resolved:
 
 
 def resolve_points(
-    session: Session, wanted: Mapping[str, Collection[str]], *, most: int, make: bool = True
+    session: Session,
+    wanted: Mapping[str, Collection[str]],
+    *,
+    most: int,
+    allowance: Allowance,
+    make: bool = True,
 ) -> Resolved:
     """The points of `wanted` (device's slug → names). A device has at most `most` points by being named.
 
-    With `make` the missing ones are made, else only told.
+    New ones end where the tenant's allowance does. With `make` the missing ones are made, else only told.
     """
     query = select(Device.slug, Device.id).where(Device.slug.in_(list(wanted)))
     devices: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
@@ -50,6 +56,9 @@ def resolve_points(
     for slug, names in missing.items():
         room = max(0, most - counts.get(devices[slug], 0))
         resolved.new.update((slug, name) for name in names[:room])
+    if resolved.new:
+        room = room_for_points(session, allowance, len(resolved.new))
+        resolved.new = set(sorted(resolved.new)[:room])
     if make and resolved.new:
         rows = [{"device_id": devices[slug], "name": name} for slug, name in sorted(resolved.new)]
         for start in range(0, len(rows), _ROWS_AT_ONCE):

@@ -64,6 +64,9 @@ def create_device(
 ) -> Device:
     """Register a device with the points it is known to have; `gateway` may publish for it.
 
+    Quotas are not looked at here: `onboard` does, and whoever else makes devices calls `claim_room` first, in
+    the same transaction.
+
     Raises `InvalidInput` for a bad slug, point name, space or gateway, `Conflict` when the slug is taken.
     """
     check_slug(slug, field="device")
