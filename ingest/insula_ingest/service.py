@@ -71,6 +71,10 @@ class IngestService:
         self._lanes = {home.name: self._lane(home) for home in self._homes}
         self._stopping = threading.Event()
 
+    def after_commit(self, call: Callable[[Sequence[Part]], None]) -> None:
+        """Before `run`: call this with what was stored, after its commit, in a thread that writes."""
+        self._after_commit.append(call)
+
     def stop(self) -> None:
         """Ask for an end: what is being written is stored and acknowledged, then `run` returns."""
         self._stopping.set()

@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -218,7 +219,7 @@ class MqttSource:
             return
         flushed = True
         while self._is_open(link):
-            reading = [self._wakes] if self._is_paused() else [self._wakes, link]
+            reading: list[Any] = [self._wakes] if self._is_paused() else [self._wakes, link]
             writing = [] if flushed and not client.want_write() else [link]
             readable, _, _ = select.select(reading, writing, [], 1.0)
             if self._wakes in readable:
