@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.operator.commands import operator, tenant
 from insula_platform.operator.quota_commands import add_quota_commands, plan
+from insula_platform.storage.commands import storage
 from insula_tenants.errors import ConfigurationError, InsulaError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
 app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
+app.add_typer(storage, name="storage")
 add_bundle_commands(tenant)
 add_quota_commands(tenant)
 
