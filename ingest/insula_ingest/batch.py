@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import DataError, ProgrammingError
 
+from insula_ingest.births import Arrival, BirthBook, Lessons
 from insula_ingest.codecs import Decoded, Reason, Rejected, decode
 from insula_ingest.door import Account, Door
-from insula_ingest.messages import Message
+from insula_ingest.messages import Message, address_of
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
 from insula_ingest.tenants import TenantEntry, TenantRegistry
 from insula_tenants.context import TenantContext
@@ -49,6 +50,9 @@ class Draft:
     dropped: list[Message] = field(default_factory=list)
     """Over a limit: to be acknowledged at once, and not stored."""
     throttled: int = 0
+    has_sparkplug: bool = False
+    lessons: Lessons | None = None
+    """What its Sparkplug payloads teach, once they were read."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,8 @@ class Part:
     values: int = 0
     devices: set[int] = field(default_factory=set)
     """Ids of the devices that sent something that is stored."""
+    lessons: Lessons | None = None
+    """What is stored of Sparkplug births with it."""
 
 
 class Builder:
@@ -80,6 +86,7 @@ class Builder:
         self._tenants = tenants
         self._devices = devices
         self._door = door
+        self._births = BirthBook(devices)
         self._max_payload_bytes = max_payload_bytes
         self._clock = clock
 
@@ -104,17 +111,19 @@ class Builder:
                 self._letter(draft, route, message, [Rejected(Reason.SUSPENDED, closed.detail)], 0, now)
             else:
                 decoded = self._decode(message)
-                if over := self._door.values_over(
-                    tenant.quotas, route.account, tenant.account, len(decoded.values), now
-                ):
+                count = len(decoded.values) + (len(decoded.pending) if decoded.pending else 0)
+                if over := self._door.values_over(tenant.quotas, route.account, tenant.account, count, now):
                     self._throttle(draft, route, message, over, now)
                 else:
                     draft.messages.append(message)
                     draft.decoded.append((route, message, decoded))
+                    if decoded.told is not None:
+                        draft.has_sparkplug = True
         return draft
 
     def resolve(self, draft: Draft) -> Part | None:
-        """The draft with ids for names; asks the database for those not known, at most twice.
+        """The draft with ids for names; asks the database for those not known, at most twice, and twice more
+        when there are Sparkplug payloads.
 
         None when the tenant is gone. Raises `DatabaseAway`, and SQLAlchemy's errors about the tenant's
         schema or role; it can be called again then.
@@ -130,8 +139,17 @@ class Builder:
                     return None
                 raise
             self._take(draft, entries, part)
+            if draft.lessons is not None and draft.lessons.new:
+                self._births.keep(draft.context, draft.lessons)
+                part.lessons, part.batch.births = draft.lessons, draft.lessons.new
         part.batch.dead_letters += draft.letters
         return part
+
+    def settle(self, part: Part) -> None:
+        """The part was written or not; the one thing that another thread may ask."""
+        if part.lessons is not None:
+            stored = part.batch.births is part.lessons.new
+            self._births.settle(part.batch.context, part.lessons, stored=stored)
 
     def _decode(self, message: Message) -> Decoded:
         if message.size > self._max_payload_bytes:
@@ -179,19 +197,20 @@ class Builder:
             draft.throttled += 1
 
     def _entries(self, draft: Draft) -> dict[str, DeviceEntry]:
+        """The tenant's devices, with the points that the draft names of those it may speak for."""
         known = self._devices.known(draft.context)
         fresh_since = self._devices.fresh_since()
-        wanted: dict[str, set[str]] = {}
-        for route, _, decoded in draft.decoded:
+        unread: dict[str, set[str]] = {}
+        for route, _, _ in draft.decoded:
             entry = known.get(route.device)
             if entry is None or entry.read_at < fresh_since:
-                wanted.setdefault(route.device, set()).update(value.point for value in decoded.values)
-            else:
-                for point, _time, _value in decoded.values:
-                    if point not in entry.points:
-                        wanted.setdefault(route.device, set()).add(point)
-        if wanted:
-            self._devices.find(draft.context, wanted, most_points=draft.tenant.quotas.points)
+                unread[route.device] = set()
+        if unread:
+            self._devices.find(draft.context, unread, allowance=draft.tenant.allowance)
+        if draft.has_sparkplug and draft.lessons is None:
+            draft.lessons = self._births.read(draft.context, _arrivals(draft, known))
+        if new := _new_points(draft, known):
+            self._devices.find(draft.context, new, allowance=draft.tenant.allowance)
         return known
 
     def _take(self, draft: Draft, entries: dict[str, DeviceEntry], part: Part) -> None:
@@ -200,9 +219,8 @@ class Builder:
         readings, devices = part.batch.readings, part.devices
         for route, message, decoded in draft.decoded:
             entry = entries.get(route.device)
-            if entry is None:
-                detail = f"device {route.device!r} is not registered with this tenant"
-                self._letter(draft, route, message, [Rejected(Reason.UNKNOWN_DEVICE, detail)], 0, now)
+            if entry is None or route.gateway not in (None, entry.gateway):
+                self._letter(draft, route, message, [_refusal(route, entry)], 0, now)
                 continue
             devices.add(entry.id)
             received_at = message.received_at
@@ -225,6 +243,39 @@ class Builder:
             if decoded.rejected or refused:
                 rejected = [*decoded.rejected, *refused.values()]
                 self._letter(draft, route, message, rejected, decoded.not_kept, now)
+
+
+def _new_points(draft: Draft, known: dict[str, DeviceEntry]) -> dict[str, set[str]]:
+    """Points not known yet, by device; none in the name of a device that did not send them."""
+    new: dict[str, set[str]] = {}
+    for route, _, decoded in draft.decoded:
+        entry = known.get(route.device)
+        if entry is not None and route.gateway in (None, entry.gateway):
+            points = entry.points
+            for point, _time, _value in decoded.values:
+                if point not in points:
+                    new.setdefault(route.device, set()).add(point)
+    return new
+
+
+def _arrivals(draft: Draft, known: dict[str, DeviceEntry]) -> list[Arrival]:
+    """The Sparkplug payloads that came from their own device, or its gateway."""
+    return [
+        Arrival(entry.id, decoded, message.received_at)
+        for route, message, decoded in draft.decoded
+        if decoded.told is not None
+        and (entry := known.get(route.device)) is not None
+        and route.gateway in (None, entry.gateway)
+    ]
+
+
+def _refusal(route: Route, entry: DeviceEntry | None) -> Rejected:
+    if entry is None:
+        return Rejected(Reason.UNKNOWN_DEVICE, f"device {route.device!r} is not registered with this tenant")
+    return Rejected(
+        Reason.NOT_ITS_GATEWAY,
+        f"device {route.device!r} is no child of {route.gateway!r}; make {route.gateway!r} its gateway",
+    )
 
 
 def _no_room_for(point: str, entry: DeviceEntry) -> Rejected:
@@ -265,7 +316,7 @@ def dead_letters_of(part: Part, messages: Iterable[Message], detail: str) -> Ten
         NewDeadLetter(
             received_at=datetime.fromtimestamp(message.received_at / 1e6, UTC),
             topic=message.topic,
-            device=message.topic.split("/")[3],
+            device=address.device if (address := address_of(message.topic)) is not None else "",
             reason=Reason.NOT_STORED.value,
             detail=detail,
             payload=message.payload,

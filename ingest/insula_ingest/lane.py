@@ -216,6 +216,8 @@ class Lane:
             self._finish(outcome, {id(part): items for part, items in prepared})
 
     def _finish(self, outcome: Outcome, items: dict[int, list[Item]]) -> None:
+        for part in (*outcome.stored, *outcome.gone, *(part for part, _ in outcome.held)):
+            self._builder.settle(part)
         for part in outcome.stored + outcome.gone:
             self._acknowledge(part.messages)
             if self._held:

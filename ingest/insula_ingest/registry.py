@@ -7,20 +7,25 @@ however many messages name them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from insula_ingest.codecs.sparkplug import Metric
 from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
-from insula_tenants.devices import Device, Point
+from insula_tenants.devices import Device, Point, SparkplugMetric
+from insula_tenants.quotas import Allowance, room_for_points
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
 
 STALENESS = 30.0
@@ -29,11 +34,13 @@ STALENESS = 30.0
 
 @dataclass(slots=True)
 class DeviceEntry:
-    """A device's key and its points, name → id."""
+    """A device's key, its points, name → id, and its gateway."""
 
     id: int
     read_at: float
     points: dict[str, int] = field(default_factory=dict)
+    gateway: str | None = None
+    """The device that may publish for it."""
 
 
 class DeviceRegistry:
@@ -69,13 +76,11 @@ class DeviceRegistry:
         """The tenant is gone."""
         self._known.pop(context.id, None)
 
-    def find(
-        self, context: TenantContext, wanted: Mapping[str, set[str]], *, most_points: int | None = None
-    ) -> None:
+    def find(self, context: TenantContext, wanted: Mapping[str, set[str]], *, allowance: Allowance) -> None:
         """Learn of the devices of `wanted` (slug → names of points), as far as they exist, and those points.
 
-        A point not seen before is made, up to the device's limit and to `most_points` of the tenant; one
-        over it stays missing.
+        A point not seen before is made, up to the device's limit and to what the tenant's allowance has room
+        for; one over it stays missing.
         """
         known = self.known(context)
         fresh_since = self.fresh_since()
@@ -99,10 +104,31 @@ class DeviceRegistry:
         }
         if any(new.values()):
             with self._session(context) as session:
-                made = self._make_points(session, new, most_points)
+                made = self._make_points(session, new, allowance)
             by_id = {entry.id: entry for entry in entries.values()}
             for device_id, name, point_id in made:
                 by_id[device_id].points[name] = point_id
+
+    def read_metrics(self, context: TenantContext, device_ids: Collection[int]) -> dict[int, list[Metric]]:
+        """What the Sparkplug births of these devices have told, as it is stored; by id of the device."""
+        query = select(
+            SparkplugMetric.device_id,
+            SparkplugMetric.name,
+            SparkplugMetric.alias,
+            SparkplugMetric.datatype,
+            SparkplugMetric.since,
+        ).where(SparkplugMetric.device_id.in_(device_ids))
+        found: dict[int, list[Metric]] = {}
+        with self._session(context) as session:
+            for device_id, name, alias, datatype, since in session.execute(query):
+                metric = Metric(
+                    name,
+                    None if alias is None else int(alias),
+                    datatype,
+                    0 if since is None else (since - _EPOCH) // _MICROSECOND,
+                )
+                found.setdefault(device_id, []).append(metric)
+        return found
 
     @contextmanager
     def _session(self, context: TenantContext) -> Iterator[Session]:
@@ -113,23 +139,26 @@ class DeviceRegistry:
     def _read_devices(self, session: Session, slugs: list[str]) -> dict[str, DeviceEntry]:
         now = self._clock()
         found: dict[str, DeviceEntry] = {}
+        gateways = aliased(Device)
         query = (
-            select(Device.slug, Device.id, Point.name, Point.id)
+            select(Device.slug, Device.id, gateways.slug, Point.name, Point.id)
+            .outerjoin(gateways, gateways.id == Device.gateway_id)
             .outerjoin(Point, Point.device_id == Device.id)
             .where(Device.slug.in_(slugs))
         )
-        for slug, device_id, name, point_id in session.execute(query):
-            entry = found.setdefault(slug, DeviceEntry(device_id, now))
+        for slug, device_id, gateway, name, point_id in session.execute(query):
+            entry = found.get(slug)
+            if entry is None:
+                entry = found[slug] = DeviceEntry(device_id, now, gateway=gateway)
             if name is not None:
                 entry.points[name] = point_id
         return found
 
     def _make_points(
-        self, session: Session, names: Mapping[int, list[str]], most: int | None
+        self, session: Session, names: Mapping[int, list[str]], allowance: Allowance
     ) -> list[tuple[int, str, int]]:
         rows = [{"device_id": device_id, "name": name} for device_id, each in names.items() for name in each]
-        if most is not None:
-            rows = rows[: max(0, most - (session.scalar(select(func.count()).select_from(Point)) or 0))]
+        rows = rows[: room_for_points(session, allowance, len(rows))]
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             session.execute(
                 insert(Point).values(rows[start : start + _ROWS_AT_ONCE]).on_conflict_do_nothing()

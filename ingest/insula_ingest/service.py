@@ -22,15 +22,19 @@ from insula_ingest import metrics
 from insula_ingest.batch import Builder, Item, Part, Route
 from insula_ingest.door import Door
 from insula_ingest.lane import Lane
+from insula_ingest.live import LiveValues
 from insula_ingest.messages import Message, address_of
 from insula_ingest.metering import Metering
 from insula_ingest.outages import Outages, Stopped, patiently
 from insula_ingest.registry import DeviceRegistry
+from insula_ingest.replays import Replays
 from insula_ingest.settings import IngestSettings
 from insula_ingest.tenants import TenantEntry, TenantRegistry
-from insula_ingest.transport import MqttSource
+from insula_ingest.transport import SHARE, MqttSource
 from insula_ingest.writer import Home, Store
+from insula_tenants.broker.topics import LIVE_WANTED, REPLAY
 from insula_tenants.database import MAIN, Databases
+from insula_tenants.telemetry.trimming import DeadLetterBounds
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +56,20 @@ class IngestService:
         self._tenants = TenantRegistry(self._databases, self._outages)
         self._metering = Metering(self._databases, self._outages)
         self._source = MqttSource(settings)
-        self._after_commit: list[Callable[[Sequence[Part]], None]] = [self._meter]
+        self._live = LiveValues(self._source.publish)
+        self._after_commit: list[Callable[[Sequence[Part]], None]] = [self._meter, self._live.committed]
+        self._replays = Replays(
+            settings,
+            self._databases,
+            self._tenants,
+            self._outages,
+            acknowledge=self._source.acknowledge,
+            stored=self._live.stored,
+        )
+        self._hear_the_platform()
         self._routes: dict[str, Route] = {}
-        self._homes = [Home(name, url) for name, url in urls.items()]
+        bounds = DeadLetterBounds(settings.dead_letters_rows, settings.dead_letters_bytes)
+        self._homes = [Home(name, url, bounds) for name, url in urls.items()]
         self._lanes = {home.name: self._lane(home) for home in self._homes}
         self._stopping = threading.Event()
         self._moved = (0, time.monotonic())
@@ -77,6 +92,7 @@ class IngestService:
             self._metering.start()
             for lane in self._lanes.values():
                 lane.start()
+            self._replays.start()
             self._source.start()
             watch.start()
             while not self._stopping.is_set():
@@ -95,11 +111,22 @@ class IngestService:
     def _close(self) -> None:
         for lane in self._lanes.values():
             lane.stop()
+        self._replays.stop()
         self._source.stop()
         self._metering.stop()
         for home in self._homes:
             home.close()
         self._databases.close()
+
+    def _hear_the_platform(self) -> None:
+        """Every process must know who listens; a replay is for one of them."""
+        self._source.handle(LIVE_WANTED, LIVE_WANTED.removesuffix("+"), self._wanted)
+        filter_ = SHARE + REPLAY if self._settings.ingest_share else REPLAY
+        self._source.handle(filter_, REPLAY.removesuffix("+"), self._replays.request)
+
+    def _wanted(self, message: Message) -> None:
+        self._live.wanted(message)
+        self._source.acknowledge([message])
 
     def _lane(self, home: Home) -> Lane:
         devices = DeviceRegistry(

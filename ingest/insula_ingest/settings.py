@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -15,10 +14,6 @@ class IngestSettings(TenantsSettings):
 
     mqtt_username: str = Field(default="insula-ingest", description="The broker login of the ingest service.")
     mqtt_password: SecretStr | None = Field(default=None, description="Its password.")
-    mqtt_version: Literal["5", "3.1.1"] = Field(
-        default="5",
-        description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5.",
-    )
     ingest_client_id: str = Field(
         default="insula-ingest-0",
         description="MQTT client id. The broker keeps this client's session while it is away, so each ingest "
@@ -55,7 +50,4 @@ class IngestSettings(TenantsSettings):
     )
     ingest_max_payload_bytes: int = Field(
         default=1_048_576, ge=1024, description="A larger payload is a dead letter, its beginning kept."
-    )
-    ingest_max_points_per_device: int = Field(
-        default=200, ge=1, description="Points a device may make by naming them in its telemetry."
     )

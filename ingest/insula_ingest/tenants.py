@@ -13,7 +13,7 @@ from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.errors import NotFound, TenantClosed, TenantDeleting
-from insula_tenants.quotas import Quotas, quotas_of
+from insula_tenants.quotas import Allowance, Quotas, allowances_of
 from insula_tenants.registry import closed_tenants, resolve_many
 
 STALENESS = 30.0
@@ -32,8 +32,15 @@ class TenantEntry:
     unavailable: str | None = None
     """Why nothing can be written for it at the moment: a schema that this release does not know."""
     quotas: Quotas = field(default_factory=Quotas)
+    storage_bytes: int | None = None
+    """What the tenant's storage holds, as last measured."""
     account: Account = field(default_factory=Account)
     read_at: float = float("-inf")
+
+    @property
+    def allowance(self) -> Allowance:
+        """What new points are held to."""
+        return Allowance(self.quotas, self.storage_bytes)
 
 
 class TenantRegistry:
@@ -91,13 +98,15 @@ class TenantRegistry:
     def _read(self, entries: Collection[TenantEntry]) -> None:
         with self._lock, self._outages.watching(MAIN), self._databases.core() as core:
             found = resolve_many(core, [entry.slug for entry in entries])
-            quotas = quotas_of(core, [each.id for each in found.values() if isinstance(each, TenantContext)])
+            there = [each.id for each in found.values() if isinstance(each, TenantContext)]
+            allowances = allowances_of(core, there)
         now = self._clock()
         for entry in entries:
             resolved = found[entry.slug]
             if isinstance(resolved, TenantContext):
                 entry.context, entry.unavailable = resolved, None
-                entry.quotas = quotas.get(resolved.id, entry.quotas)
+                allowance = allowances.get(resolved.id, entry.allowance)
+                entry.quotas, entry.storage_bytes = allowance.quotas, allowance.storage_bytes
             else:
                 entry.context = None
                 entry.unavailable = None if isinstance(resolved, NotFound) else resolved.detail

@@ -40,6 +40,8 @@ _NEVER_EXPIRES = 0xFFFFFFFF
 _ENVELOPE = 2 * 65_535 + 16
 """Bytes of a PUBLISH besides its payload, at most: a topic and properties."""
 _RECONNECT_FROM, _RECONNECT_TO = 0.1, 5.0
+_MOST_TO_SEND = 256
+"""Messages that wait to be sent, when the broker takes them slowly."""
 
 Handler = Callable[[Message], None]
 """Takes a message of another kind, in the network thread: it must be quick, and acknowledges by itself."""
@@ -58,6 +60,7 @@ class MqttSource:
         self._chunks: deque[list[Message]] = deque()
         self._received = threading.Condition()
         self._in_flight = self._bytes = self._acknowledged = 0
+        self._to_send: deque[tuple[str, bytes]] = deque()
         self._acks: deque[tuple[int, int]] = deque()
         """Session and packet identifier."""
         self._away = self._connected = False
@@ -147,9 +150,16 @@ class MqttSource:
             self._bytes -= size
         self._wake()
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Send a message at QoS 0, from the network thread alone; lost when the broker is away."""
-        self._client.publish(topic, payload)
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Send a message at QoS 0, from any thread; lost when the broker is away.
+
+        False, and not sent, when too many wait already.
+        """
+        if len(self._to_send) >= _MOST_TO_SEND:
+            return False
+        self._to_send.append((topic, payload))
+        self._wake()
+        return True
 
     def stop(self) -> None:
         """Send the acknowledgements and disconnect; the broker keeps the session and all that is left."""
@@ -225,6 +235,8 @@ class MqttSource:
             while link.pending() and self._is_open(link):
                 client.loop_read()
             link.acknowledge(self._mids_to_acknowledge())
+            if flushed and self._connected:
+                self._send_what_waits()
             if self._stopping.is_set():
                 client.disconnect()
             client.loop_write()
@@ -233,6 +245,11 @@ class MqttSource:
 
     def _is_open(self, link: MessageSocket) -> bool:
         return self._client.link is link and self._client.socket() is not None
+
+    def _send_what_waits(self) -> None:
+        for _ in range(len(self._to_send)):
+            topic, payload = self._to_send.popleft()
+            self._client.publish(topic, payload)
 
     def _is_paused(self) -> bool:
         return self._connected and self.is_full  # before that, it is the broker's answer that is waited for
@@ -294,6 +311,7 @@ class MqttSource:
         # What is acknowledged from here on belongs to no connection: the next one gives the same packet
         # identifiers to other messages.
         self._session += 1
+        self._to_send.clear()
         self._connected = False
         self._tell_ready(ready=False)
 

@@ -7,7 +7,8 @@
         async with platform.async_databases.tenant(access.context) as connection: …
 
 The path's `{tenant}` must be the one the token is bound to. Any other is not found, whether it exists or not.
-The registry is asked at each request, so that a suspension counts from the next one on.
+The registry is asked at each request, so that a suspension counts from the next one on. The same statement
+brings the tenant's limits: what a token was good for is counted against its requests per minute, and metered.
 
 The operator's routes are protected by `RequiresOperator("tenants:read")`. A token opens a tenant or the
 operator's routes, never both.
@@ -27,9 +28,10 @@ from fastapi.security import OAuth2, SecurityScopes
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES, SCOPES
 from insula_platform.oauth.tokens import AccessToken, InvalidToken, read_access_token
 from insula_platform.state import CurrentPlatform, Platform
-from insula_tenants.audit import Actor
+from insula_tenants.audit import Actor, ActorKind
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import InsulaError, NotAllowed, NotFound
+from insula_tenants.quotas import Quotas
 from insula_tenants.registry import resolve_tenant_async
 
 
@@ -67,6 +69,10 @@ class Access:
     """The account's id for a person, the client's id for a program."""
     client_id: str
     scopes: frozenset[str]
+    expires_at: float
+    """When the token does, in seconds since the epoch: for answers that last."""
+    actor: Actor
+    """The subject, as the audit log names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,7 @@ async def authenticate(platform: Platform, token: str) -> AccessToken:
 
 
 async def _access(
+    request: Request,
     platform: CurrentPlatform,
     token: Annotated[str, Security(_bearer)],
     tenant: Annotated[str, Path(description="The tenant's slug.", examples=["acme"])],
@@ -138,9 +145,14 @@ async def _access(
         raise NotFound(f"there is no tenant {tenant!r}")
     if not says.scopes.issuperset(needed.scopes):
         raise InsufficientScope(needed.scope_str)
+    platform.rate_limiter.refuse_exhausted(tenant, request.scope)
     async with platform.async_databases.core() as connection:
-        context = await resolve_tenant_async(connection, tenant)
-    return Access(context, says.subject, says.client_id, says.scopes)
+        context, limits = await resolve_tenant_async(connection, tenant)
+    await platform.rate_limiter.count(tenant, Quotas.of(*limits).api_requests_per_minute, request.scope)
+    platform.meter.count(context.id)
+    kind: ActorKind = "client" if says.subject == says.client_id else "person"
+    actor = Actor(kind, says.subject, *_origin(request))
+    return Access(context, says.subject, says.client_id, says.scopes, says.expires_at, actor)
 
 
 async def _operator_access(
@@ -152,9 +164,13 @@ async def _operator_access(
     says = await authenticate(platform, token)
     if not says.scopes.issuperset(needed.scopes):
         raise InsufficientScope(needed.scope_str)
+    return OperatorAccess(says.client_id, Actor("operator", says.client_id, *_origin(request)))
+
+
+def _origin(request: Request) -> tuple[str | None, str | None]:
+    """Where the request came from, and its id."""
     address = request.client.host if request.client else None
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    return OperatorAccess(says.client_id, Actor("operator", says.client_id, address, request_id))
+    return address, structlog.contextvars.get_contextvars().get("request_id")
 
 
 def RequiresOperator(*scopes: str) -> Any:  # noqa: N802 - reads like FastAPI's Depends, and is as untyped

@@ -16,14 +16,23 @@ from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
 from insula_platform.audit.routes import router as audit
+from insula_platform.backfill.routes import router as backfill
+from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
+from insula_platform.link import BrokerLink
+from insula_platform.live.hub import LiveHub
+from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
+from insula_platform.metering import Meter
 from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
+from insula_platform.operator.quota_routes import router as operator_quotas
 from insula_platform.operator.routes import router as operator
+from insula_platform.rate_limit import RateLimiter, RateLimitFields, document_fields
 from insula_platform.readings.routes import router as readings
 from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
 from insula_platform.reference.routes import router as reference
@@ -33,6 +42,8 @@ from insula_platform.signin.routes import router as signin_routes
 from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
+from insula_platform.storage.routes import router as storage
+from insula_platform.usage.routes import router as usage
 from insula_tenants.administration import Administration
 from insula_tenants.broker import broker_access
 from insula_tenants.database import AsyncDatabases, Databases
@@ -42,7 +53,8 @@ DESCRIPTION = """\
 The API of a multitenant platform for smart buildings.
 
 Every path names its tenant, and an access token is good for one tenant. Errors are RFC 9457 problem details.
-Times are RFC 3339, intervals half-open.
+Times are RFC 3339, intervals half-open. A tenant's requests are limited by the minute: `RateLimit` says how
+many remain.
 """
 
 READY_TIMEOUT = 2.0
@@ -77,6 +89,9 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             with databases.core() as core:
                 ensure_ui_client(core, settings)
         administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
+        link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
+        hub = LiveHub(async_databases, link, most=settings.live_streams_per_tenant)
+        meter = Meter(databases)
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -86,10 +101,26 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             throttle=Throttle(),
             administration=administration,
             broker=broker_access(settings),
+            link=link,
+            live=hub,
+            rate_limiter=RateLimiter(),
+            meter=meter,
+            uploads=Uploads(),
         )
+        hub.start()
+        if link is not None:
+            link.start()
+        keeping = asyncio.create_task(hub.keep(), name="live")
+        metering = asyncio.create_task(meter.keep(), name="metering")
         try:
             yield
         finally:
+            keeping.cancel()
+            metering.cancel()
+            await hub.close()
+            if link is not None:
+                await asyncio.to_thread(link.stop)
+            await meter.flush()
             await async_databases.close()
             databases.close()
             if administration is not None:
@@ -106,6 +137,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
     )
     problems.install(app)
     include_routers(app)
+    app.add_middleware(RateLimitFields)
     app.add_middleware(RequestLog)
     describe(app)
     return app
@@ -122,9 +154,15 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(spaces)
     app.include_router(devices)
     app.include_router(readings)
+    app.include_router(backfill)
+    app.include_router(live)
+    app.include_router(dead_letters)
     app.include_router(audit)
+    app.include_router(usage)
     app.include_router(operator)
+    app.include_router(operator_quotas)
     app.include_router(bundles)
+    app.include_router(storage)
     app.add_api_route("/healthz", healthz, tags=["Operation"])
     app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
 
@@ -138,6 +176,7 @@ def describe(app: FastAPI) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             problems.add_schema(app.openapi_schema)
+            document_fields(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign] # the way FastAPI documents

@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.operator.commands import operator, tenant
+from insula_platform.operator.quota_commands import add_quota_commands, plan
+from insula_platform.storage.commands import storage
 from insula_tenants.errors import ConfigurationError, InsulaError
 
 if TYPE_CHECKING:
@@ -33,8 +35,11 @@ device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
+app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
+app.add_typer(storage, name="storage")
 add_bundle_commands(tenant)
+add_quota_commands(tenant)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -173,12 +178,14 @@ def device_add(
         typer.Option(metavar="SITE/BUILDING/STOREY/SPACE", help="Where it is; made where missing."),
     ] = None,
     time_zone: Annotated[str, typer.Option(help="IANA zone of a building that is made.")] = "UTC",
+    gateway: Annotated[str | None, typer.Option(help="The device that may publish for it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a device and admit it at the broker. Its password is shown this once."""
     from insula_platform.onboarding import add_device
 
-    _tell_device(add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone), as_json)
+    added = add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone, gateway=gateway)
+    _tell_device(added, as_json)
 
 
 @device.command(name="password")

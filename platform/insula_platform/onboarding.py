@@ -42,9 +42,18 @@ def renew_password(tenant: str, slug: str) -> AddedDevice:
 
 
 def add_device(
-    tenant: str, slug: str, *, name: str, place: str | None = None, time_zone: str = "UTC"
+    tenant: str,
+    slug: str,
+    *,
+    name: str,
+    place: str | None = None,
+    time_zone: str = "UTC",
+    gateway: str | None = None,
 ) -> AddedDevice:
-    """Register the device, in the space `site/building/storey/space` if given, and admit it at the broker."""
+    """Register the device, in the space `site/building/storey/space` if given, and admit it at the broker.
+
+    `gateway` is the slug of a device that may publish for it.
+    """
     settings = TenantsSettings()
     broker = broker_access(settings)
     databases = Databases(settings.service_urls(), pool_size=1)
@@ -66,7 +75,7 @@ def add_device(
                     time_zone=time_zone,
                     level=0,
                 )
-        passwords = onboard(databases, broker, context, [NewDevice(slug, name, space_id)])
+        passwords = onboard(databases, broker, context, [NewDevice(slug, name, space_id, gateway=gateway)])
     finally:
         databases.close()
     return _told(settings, tenant, slug, passwords[slug])

@@ -49,6 +49,9 @@ class Problem(BaseModel):
     detail: str = Field(description="What happened this time.", examples=["there is no tenant 'acme'"])
     instance: str = Field(description="Path of the request.", examples=["/api/v1/tenants/acme/devices"])
     errors: list[FieldProblem] | None = Field(default=None, description="The values that cannot be used.")
+    quota: str | None = Field(default=None, description="The quota that is used up.", examples=["devices"])
+    limit: int | None = Field(default=None, description="What it allows.", examples=[25])
+    used: int | None = Field(default=None, description="What is in use.", examples=[25])
     request_id: str | None = Field(default=None, description="Quote it when you report an internal error.")
 
 
@@ -60,8 +63,11 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-PROBLEM_RESPONSES = problem_responses(401, 403, 404, 422, 503)
-"""What any protected route may answer besides its own result."""
+PROBLEM_RESPONSES = problem_responses(401, 403, 404, 422, 429, 503)
+"""What any protected route of a tenant may answer besides its own result."""
+
+OPERATOR_PROBLEM_RESPONSES = problem_responses(401, 403, 404, 422, 503)
+"""The same of the operator's, whose requests are not limited."""
 
 
 def problem_response(
@@ -74,8 +80,9 @@ def problem_response(
     errors: list[FieldProblem] | None = None,
     request_id: str | None = None,
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """A response whose body is a `Problem`; absent members are left out."""
+    """A response whose body is a `Problem`; absent members are left out, `members` are further ones."""
     problem = Problem(
         type=f"/problems/{type}",
         title=title,
@@ -84,9 +91,13 @@ def problem_response(
         instance=instance,
         errors=errors,
         request_id=request_id,
+        **(members or {}),
     )
     return JSONResponse(
-        problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
+        problem.model_dump(exclude_none=True) | dict(members or {}),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
     )
 
 
@@ -137,6 +148,7 @@ def _insula_error(request: Request, error: Exception) -> JSONResponse:
         instance=request.url.path,
         errors=errors,
         headers=getattr(error, "headers", None),
+        members=getattr(error, "members", None),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import uvicorn
 
 from insula_platform.app import create_app
@@ -13,8 +15,9 @@ def run() -> None:
     """Serve until SIGTERM or Ctrl-C; requests at hand are finished first."""
     configure_logging()
     settings = PlatformSettings()
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
@@ -22,3 +25,13 @@ def run() -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    StreamsEnd(config).run()
+
+
+class StreamsEnd(uvicorn.Server):
+    """Waits for requests at hand, as uvicorn does; streams that would never end are told to."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, and finish those at hand."""
+        self.config.app.state.platform.live.end_all()  # type: ignore[union-attr] # our own application
+        await super().shutdown(sockets)

@@ -41,7 +41,24 @@ class PlatformSettings(TenantsSettings):
         default=Path("var/bundles"),
         description="Directory of tenants' exports, which API and worker share. They expire after 7 days.",
     )
+    live_mqtt_username: str = Field(
+        default="insula-platform",
+        description="The broker login by which the API hears live values and has dead letters replayed.",
+    )
+    live_mqtt_password: SecretStr | None = Field(
+        default=None, description="Its password. Without it there are neither live values nor replays."
+    )
+    live_streams_per_tenant: int = Field(
+        default=50, ge=1, description="Streams of live values that a tenant may have open at an API process."
+    )
     signin_lifetime: int = Field(default=12 * 3600, ge=300, description="Seconds a person stays signed in.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address the worker's metrics listen on.")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of the worker's Prometheus metrics; without it there are none.",
+    )
 
     @field_validator("public_url", "ui_url")
     @classmethod

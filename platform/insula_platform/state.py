@@ -7,7 +7,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from insula_platform.backfill.uploads import Uploads
+from insula_platform.link import BrokerLink
+from insula_platform.live.hub import LiveHub
+from insula_platform.metering import Meter
 from insula_platform.oauth.keys import SigningKeys
+from insula_platform.rate_limit import RateLimiter
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.throttle import Throttle
 from insula_tenants.administration import Administration
@@ -27,6 +32,12 @@ class Platform:
     administration: Administration | None
     """Administrators' connections; None where this process may not make tenants."""
     broker: BrokerAccess
+    link: BrokerLink | None
+    """The API's own connection to the broker; None where it has no login there."""
+    live: LiveHub
+    rate_limiter: RateLimiter
+    meter: Meter
+    uploads: Uploads
 
 
 def _current(request: Request) -> Platform:

@@ -7,10 +7,12 @@
     ├── Conflict                      409  conflict
     ├── InvalidInput                  422  invalid-input  (names the field and the fix)
     ├── NotAllowed                    403  not-allowed
+    │   ├── QuotaExceeded             403  quota-exceeded  (in `quotas`; names quota, limit and use)
     │   └── TenantClosed
     │       ├── TenantSuspended       403  tenant-suspended
     │       └── TenantDeleting        403  tenant-deleting
     ├── TenantUnavailable             503  tenant-unavailable
+    ├── PreconditionFailed            412  precondition-failed
     └── ConfigurationError            500  configuration-error
         └── NoRole                         a session without a tenant
 """
@@ -47,6 +49,13 @@ class Conflict(InsulaError):
 
     status = 409
     type = "conflict"
+
+
+class PreconditionFailed(InsulaError):
+    """It was changed since it was read."""
+
+    status = 412
+    type = "precondition-failed"
 
 
 class InvalidInput(InsulaError):

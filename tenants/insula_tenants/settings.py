@@ -7,6 +7,7 @@ that `INSULA_<NAME>_FILE` names.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -73,6 +74,9 @@ class TenantsSettings(InsulaSettings):
     )
     mqtt_host: str = Field(default="127.0.0.1", description="Host name of the MQTT broker.")
     mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")
+    mqtt_version: Literal["5", "3.1.1"] = Field(
+        default="5", description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5."
+    )
     broker_access: str = Field(
         default="none",
         pattern="^(dynamic-security|none)$",
@@ -83,6 +87,17 @@ class TenantsSettings(InsulaSettings):
         default="insula-control", description="The broker login that provisions."
     )
     broker_admin_password: SecretStr | None = Field(default=None, description="Its password.")
+    ingest_max_points_per_device: int = Field(
+        default=200,
+        ge=1,
+        description="Points a device may make by naming them in its telemetry, or in a backfill of it.",
+    )
+    dead_letters_rows: int = Field(
+        default=10_000, ge=1, description="Dead letters that are kept of a tenant; the oldest go first."
+    )
+    dead_letters_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=65_536, description="Bytes of their payloads that are kept of a tenant."
+    )
 
     def service_urls(self) -> dict[str, str]:
         """The services' URL of every database, by name; `ConfigurationError` without the first, `main`."""

@@ -10,11 +10,15 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
 from insula_tenants.lifecycle.models import TenantJob
+from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import ensure_space
+from insula_tenants.telemetry.dead_letters import Which, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from insula_tenants.usage import add_usage
 from tests.attacks.intruder import Intruder
 from tests.conftest import Deployment, deploy
 from tests.servers.postgres import PostgresServer
@@ -33,6 +37,8 @@ class House:
     value: float
     point: int
     space: int
+    letter: int
+    """Its dead letter's id."""
     export: UUID
     """An export that is done; its bundle holds the word."""
 
@@ -84,21 +90,27 @@ def _furnish(
     batch = TenantBatch(context)
     for at in READ_AT:
         batch.readings[point, round(at.timestamp() * 1e6)] = value
-    batch.dead_letters.append(
-        NewDeadLetter(READ_AT[0], f"tenants/{context.slug}/…", device, "reason", secret, secret.encode())
-    )
+    for number in range(others + 1):  # the last one is the house's
+        topic = f"tenants/{context.slug}/{number}"
+        batch.dead_letters.append(NewDeadLetter(READ_AT[0], topic, device, "reason", secret, secret.encode()))
     with psycopg.connect(deployment.service_url, autocommit=True) as connection:
         TelemetryWriter(connection).write([batch])
+    with deployment.databases.tenant(context) as session:
+        letter = list_letters(session, Which())[0].id
     with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
         connection.execute("ANALYZE")  # the planner's statistics hold values too
     with deployment.databases.core() as core:
+        # Attacks come fast: a limit would turn them away before they meet the wall that they try.
+        put_quotas(core, context.slug, plan="unlimited", actor=SYSTEM)
+        for day in (READ_AT[0].date(), datetime.now(UTC).date()):
+            add_usage(core, context.id, day, {"messages": int(value), "api_calls": 1})
         job = TenantJob(
             tenant_id=context.id, tenant_slug=context.slug, kind="export", state="done", result={}
         )
         core.add(job)
         core.flush()
         export = job.id
-    return House(context, device, secret, value, point, space, export)
+    return House(context, device, secret, value, point, space, letter, export)
 
 
 def _space(session, secret: str, name: str) -> int:

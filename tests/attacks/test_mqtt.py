@@ -50,6 +50,8 @@ def heard(site: Site) -> Iterator[MqttClient]:
     with site.service(INGEST) as ingest:
         for leaf in ("telemetry", "attributes", "status", "children/+/telemetry"):
             assert ingest.subscribe(f"tenants/+/devices/+/{leaf}")
+        for services in ("insula/live/wanted/+", "insula/replay/+"):
+            assert ingest.subscribe(services)
         yield ingest
 
 
@@ -88,6 +90,12 @@ ELSEWHERE = (
     "$share/ingest/tenants/globex/devices/meter/telemetry",
     DYNAMIC_SECURITY,
     "$CONTROL/broker/v1",
+    "insula/live/values/globex",
+    "insula/live/values/acme",
+    "insula/live/wanted/globex",
+    "insula/live/wanted/acme",
+    "insula/replay/globex",
+    "insula/replay/acme",
     "x",
 )
 
@@ -147,6 +155,13 @@ def test_a_last_will_says_nothing_that_its_device_may_not_say(
         *("tenants/globex/#", "+/+/+/+/+", "tenants/acme/#", f"{OWN}/#", f"{OWN}/+", "$SYS/#", "$CONTROL/#"),
         *("$share/x/#", f"$share/x/{NEIGHBOUR}/desired", "$share/ingest/tenants/+/devices/+/telemetry"),
         f"$share/{INGEST}/tenants/+/devices/+/status",
+        *("insula/#", "insula/live/values/+", "insula/live/values/acme", "insula/live/values/globex"),
+        *(
+            "insula/live/wanted/acme",
+            "insula/replay/acme",
+            "$share/x/insula/#",
+            "$share/ingest/insula/replay/+",
+        ),
     ],
 )
 def test_a_neighbour_is_never_overheard(

@@ -105,6 +105,34 @@ def test_good_neighbours_of_a_bad_value_are_read():
     assert reasons(decoded) == [Reason.BAD_VALUE, Reason.BAD_SHAPE, Reason.BAD_TIME]
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 400, "9" * 5000, "-" + "9" * 5000])
+def test_a_number_beyond_a_double_spoils_its_own_value_alone(number: str):
+    payload = f'[{{"a": 1}}, {{"b": {number}, "c": 2}}, {{"ts": {number}, "d": 3}}, {{"e": 4}}]'
+    decoded = decode_json(payload.encode(), NOW)
+    assert [(value.point, value.value) for value in decoded.values] == [("a", 1.0), ("c", 2.0), ("e", 4.0)]
+    assert reasons(decoded)[0] == Reason.BAD_VALUE
+    assert reasons(decoded)[1] in (Reason.BAD_TIME, Reason.IMPLAUSIBLE_TIME)
+
+
+def test_half_a_surrogate_pair_spoils_its_own_record_alone():
+    payload = rb'[{"a": 1}, {"\ud800": 1}, {"b": "\ud800"}, {"ts": "\ud800", "values": {"c": 1}}, {"d": 2}]'
+    decoded = decode_json(payload, NOW)
+    assert [value.point for value in decoded.values] == ["a", "d"]
+    assert reasons(decoded) == [Reason.BAD_NAME, Reason.BAD_VALUE, Reason.BAD_TIME]
+
+
+def test_what_only_looks_like_json_stays_malformed():
+    for payload in (
+        b'[{"a": 1}, {"b": NaN}]',
+        b'[{"a": 1}, {"b": -Infinity}]',
+        b'{"a": 1e400,}',
+        b'{"a": 01}',
+    ):
+        decoded = decode_json(payload, NOW)
+        assert not decoded.values
+        assert reasons(decoded) == [Reason.MALFORMED]
+
+
 def test_seconds_are_recognized_and_the_fix_is_named():
     assert "send milliseconds" in decode({"ts": 1763860000, "values": {"a": 1}}).rejected[0].detail
 

@@ -18,8 +18,10 @@ from insula_tenants.broker import RegistryReader
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, Point, create_device
 from insula_tenants.lifecycle import erase_tenant, request_deletion, resume_tenant, suspend_tenant
+from insula_tenants.migrate import head
 from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
+from insula_tenants.usage import UsageGauge
 from tests.conftest import Deployment
 from tests.ingest.conftest import RunningIngest
 from tests.waiting import eventually
@@ -175,6 +177,33 @@ def test_a_device_may_name_only_so_many_points(
     running.stop()
 
 
+@pytest.mark.parametrize(
+    ("quotas", "made"),
+    [({"points": 2}, 2), ({"points": 2, "storage_bytes": 1}, 0), ({"storage_bytes": 1}, 0)],
+)
+def test_new_points_end_at_the_tenants_quota_and_known_ones_go_on(
+    ingest_settings: IngestSettings,
+    devices: Deployment,
+    publish: Publish,
+    quotas: dict[str, int],
+    made: int,
+):
+    """With a storage that is over its quota, too: what devices send of known points is never refused."""
+    limit(devices, **{name: 3 if name == "points" else most for name, most in quotas.items()})
+    with devices.databases.tenant(devices.acme) as session:
+        device = session.scalars(select(Device.id)).one()
+        session.add(Point(device_id=device, name="known"))
+    with devices.databases.core() as core:
+        core.add(UsageGauge(tenant_id=devices.acme.id, day=NOW.date(), devices=1, points=1, storage_bytes=2))
+    running = RunningIngest(ingest_settings).start()
+    values = {"known": 1.0, "new-1": 1.0, "new-2": 1.0, "new-3": 1.0}
+    publish(TOPIC, json.dumps({"ts": NOW.isoformat(), "values": values}).encode())
+    stored = eventually(lambda: readings(devices, devices.acme))
+    assert [row[0] for row in stored] == ["known", "new-1", "new-2", "new-3"][: 1 + made]
+    assert {letter.reason for letter in dead_letters(devices, devices.acme)} == {Reason.TOO_MANY_POINTS}
+    running.stop()
+
+
 def test_messages_sent_while_ingest_is_away_are_kept_by_the_broker(
     devices: Deployment, ingest_settings: IngestSettings, publish: Publish
 ):
@@ -195,8 +224,8 @@ def test_a_tenant_whose_schema_is_of_another_release_is_held_and_the_others_go_o
     publish(TOPIC, telemetry(2.0))
     assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 2.0)]
     assert eventually(lambda: [line.message for line in caplog.records if "globex" in line.message]) == [
-        "tenant globex is held back: tenant 'globex' is at schema version future, this release needs 0002: "
-        "run `insula migrate`; the broker keeps its messages"
+        "tenant globex is held back: tenant 'globex' is at schema version future, "
+        f"this release needs {head('tenant')}: run `insula migrate`; the broker keeps its messages"
     ]
     with devices.databases.tenant(devices.globex) as session:
         assert session.scalar(select(Device.slug)) == "desk-1"

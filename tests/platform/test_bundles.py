@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,6 +28,7 @@ from insula_platform.bundles.service import find_export, request_export, run_exp
 from insula_platform.bundles.tasks import forget_bundles
 from insula_platform.oauth.scopes import cut_to_role
 from insula_platform.worker.app import make_app
+from insula_tenants.audit import list_entries
 from insula_tenants.bundle import export
 from insula_tenants.bundle.archive import open_bundle
 from insula_tenants.context import TenantContext
@@ -92,6 +94,16 @@ def post(live: Live, token: str, path: str = EXPORTS):
         return client.post(path, headers={"Authorization": f"Bearer {token}"})
 
 
+def told(deployment: Deployment, context: TenantContext) -> list[tuple[str, str, Any]]:
+    """What the audit log has of the tenant's bundles, oldest first."""
+    with deployment.databases.core() as core:
+        return [
+            (entry.action, entry.actor_kind, entry.detail)
+            for entry in reversed(list_entries(core, tenant=context.id))
+            if "export" in entry.action
+        ]
+
+
 def requested(deployment: Deployment, context: TenantContext) -> UUID:
     with deployment.databases.core() as core:
         return request_export(core, context).id
@@ -129,6 +141,11 @@ def test_an_owner_asks_waits_and_fetches(live: Live, owner: str, tmp_path: Path)
         headers = {"Authorization": f"Bearer {owner}", "Range": "bytes=100-199"}
         part = client.get(shown["bundle"], headers=headers)
     assert (part.status_code, part.content) == (206, fetched.content[100:200])
+    assert told(live.deployment, live.deployment.acme) == [
+        ("tenant.export_requested", "person", {"export": shown["id"]}),
+        ("tenant.export_downloaded", "person", {"export": shown["id"]}),
+    ], "asking again, asking early and a piece of the bundle are no news"
+    assert told(live.deployment, live.deployment.globex) == []
     assert post(live, owner).json()["id"] != shown["id"], "a new export after one that is done"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from joserfc import jwt
 from typer.testing import CliRunner
 
+from insula_platform.bundles.files import bundle_path
 from insula_platform.cli import app as command_line
 from insula_platform.oauth.clients import create_operator_client, create_service_client
 from insula_platform.worker.lifecycle import erase_due
@@ -238,7 +241,9 @@ def test_owners_read_their_tenants_audit_log_in_pages_and_viewers_do_not(live: L
     assert live.get(path.replace("acme", "globex"), owner).status_code == 404
 
 
-def test_a_tenant_is_deleted_with_a_receipt_that_the_platforms_keys_verify(live: Live, operator: Operator):
+def test_a_tenant_is_deleted_with_a_receipt_that_the_platforms_keys_verify(
+    live: Live, operator: Operator, tmp_path: Path
+):
     made = operator.ask("POST", "/tenants", {"slug": "op-gone", "name": "Gone"}).json()
     assert operator.ask("DELETE", "/tenants/op-gone?confirm=acme").status_code == 422
     assert operator.ask("DELETE", "/tenants/op-gone").status_code == 422
@@ -249,10 +254,20 @@ def test_a_tenant_is_deleted_with_a_receipt_that_the_platforms_keys_verify(live:
     assert operator.ask("POST", "/tenants/op-gone/cancel-deletion").status_code == 409
     operator.ask("DELETE", "/tenants/op-gone?confirm=op-gone&grace_days=0")
     settings = live.settings.model_copy(
-        update={"database_admin_url": type(live.settings.secret_key)(live.deployment.admin_url)}
+        update={
+            "database_admin_url": type(live.settings.secret_key)(live.deployment.admin_url),
+            "bundle_dir": tmp_path,
+        }
     )
     path = f"/receipts/{made['id']}"
     assert operator.ask("GET", path).status_code == 404
+    left, neighbours = (
+        bundle_path(settings.bundle_dir, tenant_id, UUID(int=1))
+        for tenant_id in (UUID(made["id"]), live.deployment.acme.id)
+    )
+    for bundle in (left, neighbours):
+        bundle.parent.mkdir(parents=True)
+        bundle.write_text("a bundle")
     assert erase_due(settings, live.deployment.databases, RegistryReader()) == [made["id"]]
     assert operator.ask("GET", "/tenants/op-gone").status_code == 404
     receipt = operator.ask("GET", path).json()
@@ -262,6 +277,8 @@ def test_a_tenant_is_deleted_with_a_receipt_that_the_platforms_keys_verify(live:
     assert signed.header["typ"] == "erasure-receipt+jwt"
     assert (signed.claims["sub"], signed.claims["iss"]) == (made["id"], live.url)
     assert signed.claims["found"]["database"]["schemas"] == 0
+    assert signed.claims["found"]["bundles"] == 0
+    assert (left.parent.exists(), neighbours.exists()) == (False, True)
     # A receipt is no token.
     assert live.get("/api/v1/tenants/op-gone/audit", receipt["receipt"]).status_code == 401
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from insula_platform.broker import amqtt_command, amqtt_environment
-from insula_tenants.broker import CONTROL, INGEST, new_password
+from insula_tenants.broker import CONTROL, INGEST, PLATFORM, new_password
 from tests.servers.mosquitto import BrokerProcess, free_port
 
 
@@ -16,7 +16,7 @@ class AmqttServer(BrokerProcess):
 
     def __init__(self, directory: Path, database_url: str) -> None:
         self.port = free_port()
-        self.passwords = {INGEST: new_password(), CONTROL: new_password()}
+        self.passwords = {name: new_password() for name in (INGEST, CONTROL, PLATFORM)}
         services = {name: SecretStr(password) for name, password in self.passwords.items()}
         environment = amqtt_environment(self.port, services, SecretStr(database_url))
         super().__init__(directory, amqtt_command(), environment)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from insula_platform.broker import mosquitto_command
-from insula_tenants.broker import CONTROL, INGEST, new_password
+from insula_tenants.broker import CONTROL, INGEST, PLATFORM, new_password
 from insula_tenants.broker.dynamic_security import DynamicSecurity
 from tests.servers.programs import program
 
@@ -90,7 +90,7 @@ class SecuredMosquitto(BrokerProcess):
         program("mosquitto")
         directory.mkdir(exist_ok=True)
         self.port = free_port()
-        self.passwords = {INGEST: new_password(), CONTROL: new_password()}
+        self.passwords = {name: new_password() for name in (INGEST, CONTROL, PLATFORM)}
         super().__init__(directory, [])
 
     def start(self) -> SecuredMosquitto:

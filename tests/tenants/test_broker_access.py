@@ -10,6 +10,7 @@ from sqlalchemy import text
 from insula_tenants.broker import (
     CONTROL,
     INGEST,
+    PLATFORM,
     new_password,
 )
 from insula_tenants.broker.rules import DYNAMIC_SECURITY, DYNAMIC_SECURITY_RESPONSE
@@ -452,3 +453,84 @@ def test_what_ingest_has_not_acknowledged_comes_again(bench: Bench):
     for payload in payloads:
         second.wait_for(payload)
     second.close()
+
+
+# What the services say among themselves
+
+
+@pytest.fixture
+def platform(bench: Bench) -> Iterator[MqttClient]:
+    with bench.service(PLATFORM) as client:
+        assert client.subscribe("insula/live/values/+")
+        yield client
+
+
+SERVICES_TOPICS = ("insula/live/wanted/acme", "insula/live/values/acme", "insula/replay/acme")
+
+
+def test_ingest_hears_what_the_platform_wants_and_the_platform_what_is_committed(
+    bench: Bench, platform: MqttClient
+):
+    wanted, replay, values = unique("wanted"), unique("replay"), unique("values")
+    with bench.service(INGEST) as ingest:
+        assert ingest.subscribe("insula/live/wanted/+")
+        assert ingest.subscribe("insula/replay/+")
+        assert platform.publish("insula/live/wanted/acme", wanted) == "taken"
+        assert platform.publish("insula/replay/acme", replay) == "taken"
+        ingest.wait_for(wanted)
+        ingest.wait_for(replay)
+        assert ingest.publish("insula/live/values/acme", values) == "taken"
+        platform.wait_for(values)
+
+
+@pytest.mark.parametrize("topic", [*SERVICES_TOPICS, "insula/live/values/globex", "insula/x"])
+def test_a_device_says_nothing_in_the_services_names(
+    bench: Bench, ingest: MqttClient, platform: MqttClient, topic: str
+):
+    for wanted in ("insula/live/wanted/+", "insula/replay/+"):
+        assert ingest.subscribe(wanted)
+    forged, own, values = unique("forged"), unique("own"), unique("values")
+    with bench.device(ACME_1) as device:
+        said = device.publish(topic, forged)
+    with bench.device(ACME_1) as device:
+        assert device.publish(f"{OWN}/telemetry", own) == "taken"
+    ingest.wait_for(own)
+    assert ingest.publish("insula/live/values/acme", values) == "taken"
+    platform.wait_for(values)
+    assert forged not in [one.payload for one in ingest.received]
+    assert [one.payload for one in platform.received] == [values]
+    assert said != "taken" or bench.protocol == "3.1.1"
+
+
+@pytest.mark.parametrize("topic_filter", [*SERVICES_TOPICS, "insula/#", "insula/live/values/+", "+/live/#"])
+def test_a_device_hears_nothing_of_the_services(bench: Bench, platform: MqttClient, topic_filter: str):
+    with bench.device(ACME_1) as device:
+        assert not device.subscribe(topic_filter)
+    with bench.service(INGEST) as ingest:
+        values = unique("values")
+        assert ingest.publish("insula/live/values/acme", values) == "taken"
+    platform.wait_for(values)
+    assert device.received == []
+
+
+@pytest.mark.parametrize(
+    "topic_filter", ["tenants/#", "tenants/+/devices/+/telemetry", "insula/replay/+", "#"]
+)
+def test_the_platforms_own_login_hears_live_values_alone(bench: Bench, topic_filter: str):
+    with bench.service(PLATFORM) as platform:
+        assert not platform.subscribe(topic_filter)
+        assert platform.subscribe("insula/live/values/acme")
+
+
+def test_the_platforms_own_login_says_nothing_in_a_devices_name(
+    bench: Bench, ingest: MqttClient, platform: MqttClient
+):
+    forged, own = unique("forged"), unique("own")
+    with bench.service(PLATFORM) as other:
+        for topic in (f"{OWN}/telemetry", "insula/live/values/acme"):
+            other.publish(topic, forged)
+    with bench.device(ACME_1) as device:
+        assert device.publish(f"{OWN}/telemetry", own) == "taken"
+    ingest.wait_for(own)
+    assert forged not in [one.payload for one in ingest.received]
+    assert platform.received == []

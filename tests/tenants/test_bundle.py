@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from benchmarks.bundle import checksum, fill, measure
 from insula_tenants.administration import Administration
+from insula_tenants.audit import list_entries
 from insula_tenants.broker.passwords import PasswordHash, verify_password
 from insula_tenants.bundle import archive, export
 from insula_tenants.bundle.export import export_tenant
@@ -84,6 +85,17 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
         session.execute(text("INSERT INTO sites (name) VALUES ('to be deleted'), ('L''Île \"β\" \\N')"))
         session.execute(text("DELETE FROM sites WHERE name = 'to be deleted'"))
         session.execute(text("UPDATE devices SET space_id = NULL WHERE slug = 'device-3'"))
+        # A gateway that comes after its child.
+        session.execute(
+            text("UPDATE devices SET gateway_id = (SELECT max(id) FROM devices) WHERE slug = 'device-1'")
+        )
+        session.execute(
+            text(
+                "INSERT INTO sparkplug_metrics (device_id, name, alias, datatype, since)"
+                " SELECT id, 'temperature', 18446744073709551615, 10, '2026-01-01T00:00:00.000001Z'"
+                " FROM devices"
+            )
+        )
     with deployment.databases.core() as core:
         for email, role in (("olga@example.com", "owner"), ("vik@example.com", "viewer")):
             account = uuid4()
@@ -318,6 +330,15 @@ def test_people_without_an_account_here_are_named(
             )
     assert imported.members == ("olga@example.com",)
     assert imported.without_account == ("vik@example.com",)
+    with deployment.databases.core() as core:
+        (entry,) = list_entries(core, tenant=imported.tenant_id)
+        assert (entry.action, entry.target, entry.actor_kind) == (
+            "tenant.imported",
+            "bundle-people",
+            "system",
+        )
+        assert entry.detail["from"] == SOURCE
+        assert entry.detail["readings"] == imported.readings
 
 
 def test_bundles_cross_from_one_engine_to_another(

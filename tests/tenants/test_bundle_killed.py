@@ -115,7 +115,7 @@ def assert_whole(deployment: Deployment, slug: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["_check_version", "_register", "_prepare", "_load", "_load_readings", "_publish"]
+    "step", ["_check_version", "_register", "build_schema", "_load", "_load_readings", "_publish"]
 )
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_import_that_fails_at_a_step_is_repeated(

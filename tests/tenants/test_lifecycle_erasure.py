@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -23,10 +24,14 @@ from insula_tenants.devices import NewPoint, create_device
 from insula_tenants.errors import Conflict, NotFound, TenantDeleting
 from insula_tenants.lifecycle import evidence
 from insula_tenants.registry import create_tenant, list_tenants, resolve_tenant
+from insula_tenants.rollups import mark, refresh_tenant, survey, tend_tenant
 from tests.conftest import Deployment
 from tests.servers.mosquitto import SecuredMosquitto
 
-STEPS = ("begin", "close_broker", "close_registry", "drop_data", "drop_role", "forget", "certify")
+STEPS = (
+    *("begin", "close_broker", "close_registry", "forget_elsewhere"),
+    *("drop_data", "drop_role", "forget", "certify"),
+)
 AT_ONCE = timedelta(0)
 
 
@@ -93,16 +98,22 @@ def test_an_erased_tenant_is_nowhere_and_its_neighbour_is_whole(
     deployment: Deployment, admins: Administration, broker: DynamicSecurity
 ):
     context = furnish(deployment, admins, broker, "life-gone")
+    mark(admins, context, datetime(2000, 1, 1, tzinfo=UTC))
+    while refresh_tenant(admins, context):
+        pass
+    tend_tenant(admins, context, 300)
+    survey(admins)
     with admins.registry.begin() as connection:
         there = evidence.look_in_database(connection, "life-gone")
         assert there.schemas == 1
         assert there.relations > 20
         assert there.privileges > 5
         assert there.role == "present"
-        assert (there.chunks > 20) == (there.engine == "timescaledb")
+        assert (there.chunks > 10) == (there.engine == "timescaledb")
+        assert there.aggregates == (3 if there.engine == "timescaledb" else 0)
         registry = evidence.look_in_registry(connection, context.id)
         assert {name for name, rows in registry.items() if rows} == {
-            "tenants", "tenant_jobs", "invitations", "oauth_clients", "usage_daily",
+            "tenants", "tenant_jobs", "invitations", "oauth_clients", "usage_daily", "storage_status",
         }  # fmt: skip
     assert evidence.look_at_broker(broker, "life-gone") == 1
 
@@ -197,6 +208,36 @@ def test_what_is_left_is_named_and_no_receipt_is_written(
         assert lifecycle.due_erasures(core) == [context.id]
     lifecycle.erase_tenant(admins, broker, context.id, signer)
     assert len(signer.claims) == 1
+
+
+@dataclass
+class Shelf:
+    """A place that keeps things of tenants."""
+
+    name: str = "shelf"
+    things: dict[UUID, int] = field(default_factory=dict)
+    refuses: bool = False
+
+    def forget(self, tenant_id: UUID) -> None:
+        if not self.refuses:
+            self.things.pop(tenant_id, None)
+
+    def count(self, tenant_id: UUID) -> int:
+        return self.things.get(tenant_id, 0)
+
+
+def test_what_other_places_keep_goes_too_and_the_receipt_says_so(
+    deployment: Deployment, admins: Administration, broker: DynamicSecurity
+):
+    context = furnish(deployment, admins, broker, "life-shelf")
+    ask(deployment, "life-shelf")
+    shelf, signer = Shelf(things={context.id: 2, deployment.acme.id: 3}, refuses=True), Signer()
+    with pytest.raises(lifecycle.ErasureIncomplete, match=r"'shelf': 2"):
+        lifecycle.erase_tenant(admins, broker, context.id, signer, [shelf])
+    shelf.refuses = False
+    lifecycle.erase_tenant(admins, broker, context.id, signer, [shelf])
+    assert signer.claims[0]["found"]["shelf"] == 0
+    assert shelf.things == {deployment.acme.id: 3}
 
 
 def test_a_role_that_another_database_uses_stays_without_rights_here(

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
-EARLIEST = 946_684_800_000_000
-"""2000-01-01 in microseconds: an earlier time is a clock that was never set."""
+from insula_tenants.telemetry.reasons import EARLIEST, MAX_AHEAD, Reason
 
-MAX_AHEAD = 86_400_000_000
-"""One day in microseconds: a later time is a clock that runs wild."""
+__all__ = [
+    "EARLIEST",
+    "MAX_AHEAD",
+    "MOST_REJECTIONS",
+    "Decoded",
+    "Microseconds",
+    "Reason",
+    "Rejected",
+    "Value",
+    "number",
+    "plausible",
+    "shown",
+]
 
 Microseconds = int
 """Whole microseconds since the epoch."""
-
-
-class Reason(StrEnum):
-    """Why something could not be stored. The list is closed: people filter and alert by it."""
-
-    MALFORMED = "malformed"
-    """The payload is not what its format demands."""
-    TOO_LARGE = "too_large"
-    """The payload is larger than ingest takes."""
-    BAD_SHAPE = "bad_shape"
-    """Well-formed, but neither telemetry nor SenML."""
-    BAD_TIME = "bad_time"
-    """The time is neither milliseconds since the epoch nor RFC 3339."""
-    IMPLAUSIBLE_TIME = "implausible_time"
-    """The time is before 2000 or more than a day ahead."""
-    BAD_NAME = "bad_name"
-    """The name of a point has characters that names do not have."""
-    BAD_VALUE = "bad_value"
-    """The value is not a finite number or a boolean."""
-    TOO_MANY_POINTS = "too_many_points"
-    """The device named more points than it may make."""
-    BEYOND_RETENTION = "beyond_retention"
-    """The reading is older than the tenant's readings are kept."""
-    OVER_QUOTA = "over_quota"
-    """The device or its tenant sends more than its plan has."""
-    UNKNOWN_DEVICE = "unknown_device"
-    """The registry has no such device."""
-    SUSPENDED = "suspended"
-    """The tenant is closed: suspended, or being deleted."""
-    NOT_STORED = "not_stored"
-    """The database refused it."""
 
 
 class Value(NamedTuple):
@@ -54,6 +32,30 @@ class Value(NamedTuple):
     point: str
     time: Microseconds | None
     value: float
+
+
+class Told(NamedTuple):
+    """What a Sparkplug birth tells of a metric; `alias` is None where it has none, `datatype` 0 likewise."""
+
+    name: str
+    alias: int | None
+    datatype: int
+
+
+class Pending(NamedTuple):
+    """A Sparkplug value that only its device's births can read: they know its name, its datatype, or both."""
+
+    where: str
+    name: str | None
+    alias: int
+    """0 when it has a name."""
+    time: Microseconds | None
+    field: str
+    """The field of the metric that holds the value, such as `int_value`."""
+    datatype: int
+    """0 when the metric does not say."""
+    value: float
+    historical: bool
 
 
 class Rejected(NamedTuple):
@@ -75,6 +77,12 @@ class Decoded:
     rejected: list[Rejected] = field(default_factory=list)
     not_kept: int = 0
     """Further rejections that were only counted."""
+    told: list[Told] | None = None
+    """What the payload told of its metrics; Sparkplug alone."""
+    pending: list[Pending] | None = None
+    """Values that are read once the device's births are known; Sparkplug alone."""
+    told_at: Microseconds = 0
+    """The time of the payload that told."""
 
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""
@@ -101,6 +109,8 @@ def shown(value: object, limit: int = 60) -> str:
         text = ascii(value)
     except RecursionError:
         return "something nested too deep"
+    except ValueError:  # more digits than Python prints
+        return "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +22,20 @@ from insula_ingest.codecs.plain_json import decode_plain
 from insula_ingest.codecs.senml import decode_senml, is_senml
 from insula_tenants.names import is_point_name
 
+_MOST_DIGITS = 400
+"""A whole number of more digits is beyond a double."""
+
+
+def _whole_number(digits: str) -> float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
 _decoder = msgspec.json.Decoder()
+_patient_decoder = json.JSONDecoder(parse_int=_whole_number, parse_constant=_no_number)
 
 
 def decode_json(payload: bytes, received_at: Microseconds) -> Decoded:
@@ -34,7 +49,7 @@ def decode_any_json(payload: bytes, received_at: Microseconds) -> Decoded:
     """`decode_json` without the short cut for the commonest shape."""
     decoded = Decoded()
     try:
-        document = _decoder.decode(payload)
+        document = _parse(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         decoded.reject(Reason.MALFORMED, f"not JSON: {error}")
         return decoded
@@ -48,6 +63,19 @@ def decode_any_json(payload: bytes, received_at: Microseconds) -> Decoded:
     if not decoded.values and not decoded.rejected:
         decoded.reject(Reason.BAD_SHAPE, 'no values: send {"values": {"temperature": 21.5}}')
     return decoded
+
+
+def _parse(payload: bytes) -> Any:
+    try:
+        return _decoder.decode(payload)
+    except msgspec.DecodeError:
+        # msgspec refuses a whole document for one number beyond a double, and for half a surrogate pair. That
+        # is JSON all the same: what is beside it must not be lost.
+        try:
+            return _patient_decoder.decode(payload.decode())
+        except (ValueError, RecursionError):
+            pass
+        raise
 
 
 def _decode_record(record: Any, received_at: Microseconds, decoded: Decoded, where: str) -> None:
@@ -86,7 +114,7 @@ def _time(value: Any, received_at: Microseconds, decoded: Decoded, where: str) -
     if isinstance(value, str):
         try:
             parsed = msgspec.convert(value, datetime)
-        except (msgspec.ValidationError, OverflowError):
+        except (msgspec.ValidationError, OverflowError, UnicodeEncodeError):
             parsed = None
         if parsed is not None and parsed.tzinfo is not None:
             time = float(round(parsed.timestamp() * 1e6))

@@ -12,6 +12,7 @@ from contextlib import suppress
 import psycopg
 
 from insula_tenants.database import LINK, MAX_LIFETIME
+from insula_tenants.telemetry.trimming import DEFAULT_BOUNDS, DeadLetterBounds
 from insula_tenants.telemetry.write import TelemetryWriter
 
 log = logging.getLogger(__name__)
@@ -28,10 +29,11 @@ _CLOCK_TOLERANCE = 60.0
 class Home:
     """Used by one thread, but for `cut_when_stuck`."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, bounds: DeadLetterBounds = DEFAULT_BOUNDS) -> None:
         """Nothing is connected before `open`."""
         self.name = name
         self._url = url
+        self._bounds = bounds
         self._connection: psycopg.Connection | None = None
         self._writer: TelemetryWriter | None = None
         self._opened = 0.0
@@ -55,7 +57,7 @@ class Home:
         )
         _compare_clocks(connection, self.name)
         self._opened = time.monotonic()
-        self._writer = TelemetryWriter(connection)
+        self._writer = TelemetryWriter(connection, bounds=self._bounds)
         return self._writer
 
     def done(self) -> None:

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from insula_platform.operator.commands import acting_operator
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -29,6 +31,7 @@ def tenant_export(
     as_json: AsJson = False,
 ) -> None:
     """Write everything a tenant has into one zip. Keep it as a backup is kept: it holds password hashes."""
+    from insula_tenants import audit
     from insula_tenants.bundle.export import export_tenant
     from insula_tenants.database import Databases
     from insula_tenants.registry import resolve_tenant
@@ -39,7 +42,16 @@ def tenant_export(
             context = resolve_tenant(core, slug)
         with _progress() as progress:
             exported = export_tenant(databases, context, to or Path(f"{slug}.zip"), progress=progress)
-    rows = exported.manifest.readings.rows
+        rows = exported.manifest.readings.rows
+        with databases.core() as core:
+            audit.record(
+                core,
+                acting_operator(),
+                "tenant.exported",
+                tenant=context.id,
+                target=slug,
+                detail={"readings": rows, "bytes": exported.bytes},
+            )
     if as_json:
         _print_json({"path": str(exported.path), "bytes": exported.bytes, "readings": rows})
         return
@@ -69,7 +81,14 @@ def tenant_import(
     settings = TenantsSettings()
     with closing(Administration(settings.admin_urls())) as admins, _progress() as progress:
         imported = import_bundle(
-            admins, bundle, slug, name=name, database=database, plan=plan, progress=progress
+            admins,
+            bundle,
+            slug,
+            name=name,
+            database=database,
+            plan=plan,
+            progress=progress,
+            actor=acting_operator(),
         )
     asks_registry = settings.broker_access == "none"
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +21,22 @@ def bundle_path(directory: Path, tenant_id: UUID, job_id: UUID) -> Path:
 def forget_tenant(directory: Path, tenant_id: UUID) -> None:
     """Delete every bundle of a tenant."""
     shutil.rmtree(directory / str(tenant_id), ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundles:
+    """The bundles in a directory, as a place that an erasure clears."""
+
+    directory: Path
+    name: str = "bundles"
+
+    def forget(self, tenant_id: UUID) -> None:
+        """Delete every bundle of the tenant."""
+        forget_tenant(self.directory, tenant_id)
+
+    def count(self, tenant_id: UUID) -> int:
+        """How many files there are, half-written ones too."""
+        return sum(1 for path in (self.directory / str(tenant_id)).rglob("*") if path.is_file())
 
 
 def forget_expired(directory: Path, tenants: Iterable[UUID]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.responses import FileResponse
 
 from insula_platform.access import Access, Requires
 from insula_platform.bundles.files import bundle_path
 from insula_platform.bundles.schemas import Export
-from insula_platform.bundles.service import ExportJob, find_export, request_export
+from insula_platform.bundles.service import ExportJob, find_export, note_download, request_export
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
 from insula_tenants.errors import Conflict, NotFound
@@ -31,7 +31,7 @@ def post_export(
     it is.
     """
     with platform.databases.core() as core:
-        job = request_export(core, access.context)
+        job = request_export(core, access.context, actor=access.actor)
     response.headers["Location"] = _url(access, job)
     return _shown(access, job)
 
@@ -54,7 +54,10 @@ def get_export(
     },
 )
 def get_bundle(
-    access: Annotated[Access, Requires("data:export")], platform: CurrentPlatform, export_id: ExportId
+    access: Annotated[Access, Requires("data:export")],
+    platform: CurrentPlatform,
+    export_id: ExportId,
+    request: Request,
 ) -> FileResponse:
     """The bundle itself, seven days long. `Range` resumes a download that broke off.
 
@@ -67,6 +70,9 @@ def get_bundle(
     path = bundle_path(platform.settings.bundle_dir, job.tenant_id, job.id)
     if not path.is_file():
         raise NotFound("the bundle has expired: ask for another export")
+    if request.headers.get("Range", "bytes=0-").startswith("bytes=0-"):  # not each piece of a download
+        with platform.databases.core() as core:
+            note_download(core, access.context, job, actor=access.actor)
     return FileResponse(
         path,
         media_type="application/zip",

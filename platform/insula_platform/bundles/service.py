@@ -16,6 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from insula_platform.bundles.files import LIFETIME, bundle_path
+from insula_tenants import audit
+from insula_tenants.audit import SYSTEM, Actor
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.errors import InsulaError, NotFound
@@ -62,7 +64,7 @@ class ExportJob(NamedTuple):
     updated_at: datetime
 
 
-def request_export(core: Session, context: TenantContext) -> ExportJob:
+def request_export(core: Session, context: TenantContext, *, actor: Actor = SYSTEM) -> ExportJob:
     """Have the worker export the tenant. An export that waits or runs already is the answer to this too.
 
     The row and the queue's job are there together once the caller's transaction is committed.
@@ -85,7 +87,27 @@ def request_export(core: Session, context: TenantContext) -> ExportJob:
     _queue.configure_task(
         EXPORT_TASK, lock=_LOCK, queueing_lock=f"export-{context.id}", connection=connection
     ).defer(job=str(job_id))
+    audit.record(
+        core,
+        actor,
+        "tenant.export_requested",
+        tenant=context.id,
+        target=context.slug,
+        detail={"export": str(job_id)},
+    )
     return find_export(core, context, job_id)
+
+
+def note_download(core: Session, context: TenantContext, job: ExportJob, *, actor: Actor) -> None:
+    """Note who takes a bundle away."""
+    audit.record(
+        core,
+        actor,
+        "tenant.export_downloaded",
+        tenant=context.id,
+        target=context.slug,
+        detail={"export": str(job.id)},
+    )
 
 
 def find_export(core: Session, context: TenantContext, job_id: UUID) -> ExportJob:

@@ -37,7 +37,7 @@ from insula_platform.demo.seed import device_secret, device_slug, seed
 from insula_platform.settings import PlatformSettings
 from insula_tenants.administration import Administration
 from insula_tenants.broker.access import broker_access
-from insula_tenants.broker.rules import CONTROL, INGEST
+from insula_tenants.broker.rules import CONTROL, INGEST, PLATFORM
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
@@ -169,6 +169,7 @@ class Demo:
             "INSULA_MQTT_HOST": LOOPBACK,
             "INSULA_MQTT_PORT": str(addresses.mqtt),
             "INSULA_MQTT_PASSWORD": secrets.get("broker ingest"),
+            "INSULA_LIVE_MQTT_PASSWORD": secrets.get("broker platform"),
             "INSULA_BROKER_ADMIN_PASSWORD": secrets.get("broker control"),
         }
 
@@ -177,6 +178,7 @@ class Demo:
         services = {
             INGEST: SecretStr(self._secrets.get("broker ingest")),
             CONTROL: SecretStr(self._secrets.get("broker control")),
+            PLATFORM: SecretStr(self._secrets.get("broker platform")),
         }
         if choose_broker() == "mosquitto":
             command = mosquitto_command(self._directory / "mosquitto", addresses.mqtt, services)

@@ -18,6 +18,7 @@ class Device(BaseModel):
                 "id": "meeting-room-1-temperature",
                 "name": "Temperature, meeting room 1",
                 "space_id": 1,
+                "gateway": "floor-1-gateway",
                 "created_at": "2026-11-01T09:00:00Z",
                 "last_seen": "2026-11-23T07:15:00Z",
             }
@@ -27,6 +28,7 @@ class Device(BaseModel):
     id: str = Field(description="The device's name in topics and URLs.")
     name: str
     space_id: int | None = Field(description="The space it is in; null when nobody said.")
+    gateway: str | None = Field(description="The device that may publish for it; null when none may.")
     created_at: datetime
     last_seen: datetime | None = Field(description="Time of its newest reading; null before the first.")
 

@@ -16,15 +16,18 @@ API_SCOPES = {
     "devices:write": "Change sites, spaces, devices and points; send commands",
     "readings:read": "Read measured values",
     "readings:write": "Write measured values",
+    "dead-letters:read": "See what could not be stored",
+    "dead-letters:write": "Have it processed again, or discard it",
     "members:read": "See who belongs to the tenant",
     "data:export": "Take everything the tenant has away in a file",
+    "usage:read": "See the tenant's limits and what it uses",
     "audit:read": "See who changed what in the tenant",
 }
 """What a token lets its bearer do in its tenant."""
 
 OPERATOR_SCOPES = {
-    "tenants:read": "See the tenants of this deployment, and their life",
-    "tenants:write": "Create, suspend, resume and delete tenants",
+    "tenants:read": "See the tenants of this deployment, their life, quotas and usage",
+    "tenants:write": "Create, suspend, resume and delete tenants, change their plans and quotas",
 }
 """What a token lets the operator's programs do. It opens no tenant: a token has these, or a tenant."""
 
@@ -33,7 +36,16 @@ SCOPES = IDENTITY_SCOPES | API_SCOPES
 
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "viewer": frozenset({"devices:read", "readings:read"}),
-    "engineer": frozenset({"devices:read", "devices:write", "readings:read", "readings:write"}),
+    "engineer": frozenset(
+        {
+            "devices:read",
+            "devices:write",
+            "readings:read",
+            "readings:write",
+            "dead-letters:read",
+            "dead-letters:write",
+        }
+    ),
     "admin": frozenset(API_SCOPES.keys() - {"data:export"}),
     "owner": frozenset(API_SCOPES),
 }

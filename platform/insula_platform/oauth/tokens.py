@@ -33,6 +33,8 @@ class AccessToken:
     tenant: str | None
     """Slug of the one tenant the token is good for; None for the operator's, which are good for none."""
     scopes: frozenset[str]
+    expires_at: float
+    """Seconds since the epoch."""
 
 
 def sign(key: RSAKey, claims: dict[str, Any], token_type: str) -> str:
@@ -116,7 +118,7 @@ def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) ->
     # A token is a tenant's or the operator's: one that would be both, or neither, is nobody's.
     if operators if tenant is not None else not granted or operators != granted:
         raise InvalidToken("the token lacks a claim")
-    return AccessToken(subject, client_id, tenant, granted)
+    return AccessToken(subject, client_id, tenant, granted, float(claims["exp"]))
 
 
 def _header(token: str, token_type: str) -> str:

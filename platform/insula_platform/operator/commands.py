@@ -25,7 +25,7 @@ def tenant_create(
     slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
     name: Annotated[str, typer.Option(help="The name that people know it by.")],
     owner_email: Annotated[str | None, typer.Option(help="Whom to invite as its first owner.")] = None,
-    plan: Annotated[str, typer.Option(help="Its plan. Limits are recorded, not applied yet.")] = "standard",
+    plan: Annotated[str, typer.Option(help="Its plan: what it may use.")] = "standard",
     database: Annotated[str, typer.Option(help="Where it shall live.")] = "main",
     as_json: AsJson = False,
 ) -> None:
@@ -36,10 +36,10 @@ def tenant_create(
 
     with closing(Administration(TenantsSettings().admin_urls())) as admins:
         made = create_tenant(
-            admins, slug, name, database=database, plan=plan, owner_email=owner_email, actor=_actor()
+            admins, slug, name, database=database, plan=plan, owner_email=owner_email, actor=acting_operator()
         )
     if as_json:
-        _print_json({"id": made.id, "slug": made.slug, "invitation": made.invitation})
+        print_json({"id": made.id, "slug": made.slug, "invitation": made.invitation})
         return
     console = Console()
     console.print(f"tenant {slug} is ready ({made.id})", highlight=False)
@@ -53,10 +53,10 @@ def tenant_list(as_json: AsJson = False) -> None:
     """List the tenants."""
     from insula_platform.operator import service
 
-    with _databases() as databases:
+    with open_databases() as databases:
         views = service.show_all(databases)
     if as_json:
-        _print_json([view._asdict() for view in views])
+        print_json([view._asdict() for view in views])
         return
     table = Table("Slug", "Name", "State", "Plan", "Database", "Schema")
     for view in views:
@@ -71,7 +71,7 @@ def tenant_show(slug: Slug, as_json: AsJson = False) -> None:
     """Show one tenant."""
     from insula_platform.operator import service
 
-    with _databases() as databases:
+    with open_databases() as databases:
         _print_view(service.show(databases, slug), as_json=as_json)
 
 
@@ -84,8 +84,10 @@ def tenant_suspend(
     """Close a tenant: its people, its programs and its devices."""
     from insula_platform.operator import service
 
-    with _databases() as databases:
-        _print_view(service.suspend(databases, _broker(), slug, reason, actor=_actor()), as_json=as_json)
+    with open_databases() as databases:
+        _print_view(
+            service.suspend(databases, _broker(), slug, reason, actor=acting_operator()), as_json=as_json
+        )
 
 
 @tenant.command(name="resume")
@@ -93,8 +95,8 @@ def tenant_resume(slug: Slug, as_json: AsJson = False) -> None:
     """Open a suspended tenant."""
     from insula_platform.operator import service
 
-    with _databases() as databases:
-        _print_view(service.resume(databases, _broker(), slug, actor=_actor()), as_json=as_json)
+    with open_databases() as databases:
+        _print_view(service.resume(databases, _broker(), slug, actor=acting_operator()), as_json=as_json)
 
 
 @tenant.command(name="delete")
@@ -110,8 +112,8 @@ def tenant_delete(
 
     if confirm != slug:
         raise InvalidInput("confirm", f"{confirm!r} is not {slug!r}: nothing was changed")
-    with _databases() as databases:
-        view = service.delete(databases, _broker(), slug, timedelta(days=grace_days), actor=_actor())
+    with open_databases() as databases:
+        view = service.delete(databases, _broker(), slug, timedelta(days=grace_days), actor=acting_operator())
         _print_view(view, as_json=as_json)
 
 
@@ -120,8 +122,8 @@ def tenant_cancel_deletion(slug: Slug, as_json: AsJson = False) -> None:
     """Keep a tenant whose grace period is not over."""
     from insula_platform.operator import service
 
-    with _databases() as databases:
-        _print_view(service.keep(databases, _broker(), slug, actor=_actor()), as_json=as_json)
+    with open_databases() as databases:
+        _print_view(service.keep(databases, _broker(), slug, actor=acting_operator()), as_json=as_json)
 
 
 @operator.command(name="client")
@@ -133,13 +135,18 @@ def operator_client(
     from insula_platform.oauth.scopes import OPERATOR_SCOPES, join
     from insula_tenants import audit
 
-    with _databases() as databases, databases.core() as core:
+    with open_databases() as databases, databases.core() as core:
         client_id, secret = create_operator_client(core, name, join(OPERATOR_SCOPES))
         audit.record(
-            core, _actor(), "operator.client_created", tenant=None, target=client_id, detail={"name": name}
+            core,
+            acting_operator(),
+            "operator.client_created",
+            tenant=None,
+            target=client_id,
+            detail={"name": name},
         )
     if as_json:
-        _print_json({"client_id": client_id, "client_secret": secret})
+        print_json({"client_id": client_id, "client_secret": secret})
         return
     console = Console()
     console.print(f"client id     {client_id}", highlight=False, markup=False)
@@ -147,7 +154,8 @@ def operator_client(
 
 
 @contextmanager
-def _databases() -> Iterator[Any]:
+def open_databases() -> Iterator[Any]:
+    """The services' databases, by the environment."""
     from insula_tenants.database import Databases
     from insula_tenants.settings import TenantsSettings
 
@@ -165,7 +173,8 @@ def _broker() -> Any:
     return broker_access(TenantsSettings())
 
 
-def _actor() -> Any:
+def acting_operator() -> Any:
+    """Who types, as the audit log names them."""
     from insula_tenants.audit import Actor
 
     return Actor("operator", f"cli uid {os.getuid()}")
@@ -173,7 +182,7 @@ def _actor() -> Any:
 
 def _print_view(view: Any, *, as_json: bool) -> None:
     if as_json:
-        _print_json(view._asdict())
+        print_json(view._asdict())
         return
     console = Console()
     for label, value in view._asdict().items():
@@ -181,5 +190,6 @@ def _print_view(view: Any, *, as_json: bool) -> None:
             console.print(f"{label:<16} {value}", highlight=False, markup=False)
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """A value for programs."""
     print(json.dumps(value, default=str))  # noqa: T201 - the command's output

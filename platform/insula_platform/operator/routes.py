@@ -21,14 +21,14 @@ from insula_platform.operator.schemas import (
     Tenant,
 )
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
-from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
+from insula_platform.problems import OPERATOR_PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
 from insula_tenants.audit import list_entries
 from insula_tenants.errors import InsulaError, InvalidInput
 from insula_tenants.lifecycle import GRACE
 from insula_tenants.registry import create_tenant
 
-router = APIRouter(prefix="/api/v1/operator", tags=["Operator"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/api/v1/operator", tags=["Operator"], responses=OPERATOR_PROBLEM_RESPONSES)
 
 _READER = [RequiresOperator("tenants:read")]
 Writer = Annotated[OperatorAccess, RequiresOperator("tenants:write")]

@@ -54,9 +54,7 @@ class NewTenant(BaseModel):
     slug: str = Field(description="3 to 40 lower-case letters, digits and hyphens, starting with a letter.")
     name: str = Field(description="The name that people know it by.")
     owner_email: str | None = Field(default=None, description="Whom to invite as its first owner.")
-    plan: str = Field(
-        default="standard", pattern=_PLACE, description="Its plan; limits are recorded, not applied yet."
-    )
+    plan: str = Field(default="standard", pattern=_PLACE, description="Its plan: what it may use.")
     database: str = Field(default="main", pattern=_PLACE, description="Where it shall live.")
 
 

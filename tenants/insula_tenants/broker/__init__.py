@@ -13,6 +13,7 @@ from insula_tenants.broker.passwords import PasswordHash, hash_password, new_pas
 from insula_tenants.broker.rules import (
     CONTROL,
     INGEST,
+    PLATFORM,
     SHARE_GROUP,
     Rules,
     device_rules,
@@ -23,6 +24,7 @@ from insula_tenants.broker.rules import (
 __all__ = [
     "CONTROL",
     "INGEST",
+    "PLATFORM",
     "SHARE_GROUP",
     "BrokerAccess",
     "BrokerError",

@@ -10,6 +10,12 @@ A device is bound to its own topics, and that binding makes a topic's tenant tru
     tenants/{tenant}/devices/{device}/commands/{command}           control -> device
     tenants/{tenant}/devices/{device}/commands/{command}/result    device -> control
 
+The services speak among themselves on topics that no device may use, neither way (see `topics`)::
+
+    insula/live/wanted/{tenant}                                    platform -> every ingest
+    insula/live/values/{tenant}                                    ingest -> platform
+    insula/replay/{tenant}                                         platform -> ingest
+
 A client id is no less of a name than a user name: who connects under another's ends that session and drops
 what is queued for it. So a device must give its user name, `{tenant}/{device}`, as its client id too. The
 services choose theirs, one for each of their processes.
@@ -20,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from insula_tenants.broker.topics import LIVE_VALUES, LIVE_WANTED, REPLAY
 from insula_tenants.errors import InvalidInput
 from insula_tenants.names import check_slug, device_topic, is_slug
 
@@ -27,6 +34,8 @@ INGEST = "insula-ingest"
 """Login of the service that takes in what devices send."""
 CONTROL = "insula-control"
 """Login that provisions devices, publishes desired state and commands, and hears their results."""
+PLATFORM = "insula-platform"
+"""Login of the API: it asks for live values, hears them, and has dead letters replayed."""
 SHARE_GROUP = "ingest"
 """Shared subscriptions of ingest are `$share/ingest/{filter}`."""
 
@@ -110,12 +119,15 @@ def _of_all_devices(*leaves: str) -> tuple[str, ...]:
 
 _SERVICES = {
     INGEST: Rules(
-        publish=(),
+        publish=(LIVE_VALUES,),
         subscribe=(
             *_of_all_devices(*TELEMETRY),
-            *(f"$share/{SHARE_GROUP}/{one}" for one in _of_all_devices(*TELEMETRY)),
+            *(f"$share/{SHARE_GROUP}/{one}" for one in (*_of_all_devices(*TELEMETRY), REPLAY)),
+            LIVE_WANTED,
+            REPLAY,
         ),
     ),
+    PLATFORM: Rules(publish=(LIVE_WANTED, REPLAY), subscribe=(LIVE_VALUES,)),
     CONTROL: Rules(
         publish=(*_of_all_devices(*ORDERS), DYNAMIC_SECURITY),
         subscribe=(*_of_all_devices(*RESULTS), DYNAMIC_SECURITY_RESPONSE),

@@ -25,14 +25,17 @@ TABLES = (
     "devices",
     "device_credentials",
     "points",
+    "sparkplug_metrics",
     "dead_letters",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""
 REBUILT = (
     "latest",
     "readings",
+    "dead_letter_drops",
     "dirty_ranges",
     "rollup_state",
+    "dead_letter_drops",
     "readings_15m",
     "readings_1h",
     "readings_1d",

@@ -26,16 +26,18 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, IntegrityError
 
-from insula_tenants import roles
+from insula_tenants import audit
 from insula_tenants.administration import Administration
+from insula_tenants.audit import SYSTEM, Actor
 from insula_tenants.bundle.archive import Bundle, open_bundle
 from insula_tenants.bundle.export import Progress, no_progress
 from insula_tenants.bundle.manifest import MEMBERS, TABLES, BundleRefused, Manifest, month_of, rows_member
 from insula_tenants.bundle.readings import copy_in, rebuild_latest, totals_of
 from insula_tenants.bundle.rows import advance_identities, insert_lines
 from insula_tenants.errors import Conflict, InvalidInput
-from insula_tenants.migrate import head, publish_version, upgrade_schema
+from insula_tenants.migrate import head, publish_version
 from insula_tenants.names import OWNER_ROLE, check_slug, schema_of
+from insula_tenants.registry.creation import build_schema
 from insula_tenants.settings import MAIN
 
 KEY_PREFIX = "import:"
@@ -68,12 +70,16 @@ def import_bundle(
     database: str = MAIN,
     plan: str = "standard",
     progress: Progress = no_progress,
+    actor: Actor = SYSTEM,
 ) -> Imported:
     """Make the tenant `slug` (else that of the bundle) from the bundle at `path`.
 
-    Its plan is the one given here: a bundle may come from anywhere, so limits in it are for information. The
-    hashes of the devices' passwords come back, so devices go on as before where the slug is the same and the
-    broker asks the registry; another broker has to be told new passwords.
+    Its plan is the one given here: a bundle may come from anywhere, so limits in it are for information. What
+    is in it is restored whole, even where the plan allows less: a backup that does not come back is none.
+    Then nothing new fits in until there is room.
+
+    The hashes of the devices' passwords come back, so devices go on as before where the slug is the same and
+    the broker asks the registry; another broker has to be told new passwords.
 
     Raises `BundleRefused` for a damaged, hostile or foreign bundle, `InvalidInput` for a bad slug, name,
     database or plan, `Conflict` when the slug is taken or the import is under way.
@@ -88,14 +94,22 @@ def import_bundle(
         with _alone(admins, slug):
             tenant_id = _register(admins, slug, name, database, plan)
             progress("preparing", 0, manifest.readings.rows)
-            with home.begin() as connection:
-                _prepare(connection, slug)
+            build_schema(admins, database, schema_of(slug))
             with home.begin() as connection:
                 _load(connection, slug, bundle, progress)
             progress("publishing", manifest.readings.rows, manifest.readings.rows)
-            with admins.registry.begin() as connection:
-                members, without_account = _publish(connection, tenant_id, slug, bundle)
-    devices = next(entry.rows for entry in manifest.members if entry.name == rows_member("devices"))
+            devices = next(entry.rows for entry in manifest.members if entry.name == rows_member("devices"))
+            with admins.core() as core:
+                members, without_account = _publish(core.connection(), tenant_id, slug, bundle)
+                detail = {
+                    "from": manifest.tenant.slug,
+                    "database": database,
+                    "plan": plan,
+                    "devices": devices,
+                    "readings": manifest.readings.rows,
+                    "members": members,
+                }
+                audit.record(core, actor, "tenant.imported", tenant=tenant_id, target=slug, detail=detail)
     return Imported(tenant_id, slug, manifest.readings.rows, devices, members, without_account)
 
 
@@ -154,15 +168,6 @@ def _register(admins: Administration, slug: str, name: str, database: str, plan:
     return UUID(str(row.id))
 
 
-def _prepare(connection: Connection, slug: str) -> None:
-    schema = schema_of(slug)
-    roles.ensure_role(connection, schema)
-    for login in roles.service_logins(connection):
-        roles.grant_membership(connection, schema, login)
-    roles.ensure_schema(connection, schema)
-    upgrade_schema(connection, "tenant", schema)
-
-
 def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -> None:
     schema = schema_of(slug)
     connection = prepared.connection.driver_connection
@@ -180,6 +185,8 @@ def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -
     _load_readings(connection, bundle, progress)
     _act_as(connection, OWNER_ROLE, schema)
     advance_identities(connection)
+    # Nothing is rolled up: the worker begins at the beginning, and until then answers come from raw readings.
+    connection.execute("UPDATE rollup_state SET complete_until = '2000-01-01T00:00:00Z', raw_from = NULL")
     _act_as(connection, "none", "")
 
 

@@ -1,10 +1,11 @@
 """Devices, their credentials and their points."""
 
-from insula_tenants.devices.models import Device, DeviceCredential, Point
+from insula_tenants.devices.models import Device, DeviceCredential, Point, SparkplugMetric
 from insula_tenants.devices.service import (
     DeviceView,
     NewPoint,
     PointView,
+    assign_gateway,
     create_device,
     list_devices,
     list_points,
@@ -18,6 +19,8 @@ __all__ = [
     "NewPoint",
     "Point",
     "PointView",
+    "SparkplugMetric",
+    "assign_gateway",
     "create_device",
     "list_devices",
     "list_points",

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, Identity, Index, LargeBinary, Text, UniqueConstraint, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import PerTenant
@@ -15,12 +28,16 @@ class Device(PerTenant):
     """A sensor, actuator or gateway. Its slug is its name in topics and URLs and never changes."""
 
     __tablename__ = "devices"
-    __table_args__ = (Index("devices_space", "space_id"),)
+    __table_args__ = (Index("devices_space", "space_id"), Index("devices_gateway", "gateway_id"))
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     slug: Mapped[str] = mapped_column(Text, unique=True)
     name: Mapped[str] = mapped_column(Text)
     space_id: Mapped[int | None] = mapped_column(ForeignKey(Space.id, ondelete="SET NULL"))
+    gateway_id: Mapped[int | None] = mapped_column(
+        ForeignKey("devices.id", ondelete="SET NULL", deferrable=True, initially="DEFERRED")
+    )
+    """The device that may publish for this one; None when none may."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
@@ -55,3 +72,20 @@ class Point(PerTenant):
     states: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """Names of the values 0, 1, …; None for a quantity."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class SparkplugMetric(PerTenant):
+    """What births told of a metric that data names by its alias, or without its datatype."""
+
+    __tablename__ = "sparkplug_metrics"
+    __table_args__ = (UniqueConstraint("device_id", "name"), UniqueConstraint("device_id", "alias"))
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey(Device.id, ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    alias: Mapped[Decimal | None] = mapped_column(Numeric(20))
+    """A 64-bit number without sign; None when the metric has none."""
+    datatype: Mapped[int] = mapped_column(BigInteger)
+    """Number of the Sparkplug datatype; 0 when it was not told."""
+    since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When the alias came to mean this metric; None when it never meant another."""

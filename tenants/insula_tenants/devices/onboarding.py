@@ -10,6 +10,7 @@ from insula_tenants.broker.passwords import new_password
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.service import NewPoint, create_device, set_password
+from insula_tenants.quotas import allowance_of, claim_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class NewDevice:
     name: str
     space_id: int | None = None
     points: tuple[NewPoint, ...] = ()
+    gateway: str | None = None
+    """Slug of the device that may publish for it, which is there already or before it in the list."""
 
 
 def onboard(
@@ -29,14 +32,24 @@ def onboard(
 
     The passwords are shown here and never again: what is kept is their hash. The registry comes first, in
     one transaction: a device that the broker admits is always one that ingest knows. Errors as those of
-    `create_device`, with none of the devices registered; when the broker cannot be reached, they stay
-    registered, and `insula device password` admits them.
+    `create_device`, and `QuotaExceeded`, with none of the devices registered; when the broker cannot be
+    reached, they stay registered, and `insula device password` admits them.
     """
     passwords = {device.slug: new_password() for device in devices}
+    with databases.core() as core:
+        allowance = allowance_of(core, context.id)
     with databases.tenant(context) as session:
+        claim_room(
+            session, allowance, devices=len(devices), points=sum(len(device.points) for device in devices)
+        )
         for device in devices:
             create_device(
-                session, device.slug, name=device.name, space_id=device.space_id, points=device.points
+                session,
+                device.slug,
+                name=device.name,
+                space_id=device.space_id,
+                points=device.points,
+                gateway=device.gateway,
             )
             set_password(session, device.slug, passwords[device.slug])
     broker.grant_many(DeviceGrant(context.slug, slug, password) for slug, password in passwords.items())

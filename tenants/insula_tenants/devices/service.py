@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from insula_tenants.broker.passwords import hash_password
 from insula_tenants.devices.models import Device, DeviceCredential, Point
@@ -36,6 +36,7 @@ class DeviceView(NamedTuple):
     id: str
     name: str
     space_id: int | None
+    gateway: str | None
     created_at: datetime
     last_seen: datetime | None
 
@@ -53,18 +54,28 @@ class PointView(NamedTuple):
 
 
 def create_device(
-    session: Session, slug: str, *, name: str, space_id: int | None = None, points: Sequence[NewPoint] = ()
+    session: Session,
+    slug: str,
+    *,
+    name: str,
+    space_id: int | None = None,
+    points: Sequence[NewPoint] = (),
+    gateway: str | None = None,
 ) -> Device:
-    """Register a device with the points it is known to have.
+    """Register a device with the points it is known to have; `gateway` may publish for it.
 
-    Raises `InvalidInput` for a bad slug, point name or space, `Conflict` when the slug is taken.
+    Quotas are not looked at here: `onboard` does, and whoever else makes devices calls `claim_room` first, in
+    the same transaction.
+
+    Raises `InvalidInput` for a bad slug, point name, space or gateway, `Conflict` when the slug is taken.
     """
     check_slug(slug, field="device")
     if session.scalar(select(Device.id).where(Device.slug == slug)) is not None:
         raise Conflict(f"there is a device {slug!r} already")
     if space_id is not None and session.get(Space, space_id) is None:
         raise InvalidInput("space_id", f"there is no space {space_id}")
-    device = Device(slug=slug, name=name, space_id=space_id)
+    gateway_id = _gateway_id(session, gateway) if gateway is not None else None
+    device = Device(slug=slug, name=name, space_id=space_id, gateway_id=gateway_id)
     session.add(device)
     session.flush()
     for point in points:
@@ -84,6 +95,27 @@ def create_device(
         )
     session.flush()
     return device
+
+
+def assign_gateway(session: Session, slug: str, gateway: str | None) -> None:
+    """Let this gateway publish for the device, and no other; None lets none. Ingest knows within 30 seconds.
+
+    Raises `NotFound` for a device that is none, `InvalidInput` for such a gateway.
+    """
+    device = session.scalar(select(Device).where(Device.slug == slug))
+    if device is None:
+        raise NotFound(f"there is no device {slug!r}")
+    if gateway == slug:
+        raise InvalidInput("gateway", "a device is not its own gateway: it publishes on its own topic")
+    device.gateway_id = _gateway_id(session, gateway) if gateway is not None else None
+    session.flush()
+
+
+def _gateway_id(session: Session, slug: str) -> int:
+    gateway_id = session.scalar(select(Device.id).where(Device.slug == slug))
+    if gateway_id is None:
+        raise InvalidInput("gateway", f"there is no device {slug!r}: register the gateway first")
+    return gateway_id
 
 
 def set_password(session: Session, slug: str, password: str) -> None:
@@ -111,7 +143,10 @@ def list_devices(
         .where(Point.device_id == Device.id)
         .scalar_subquery()
     )
-    query = select(Device.slug, Device.name, Device.space_id, Device.created_at, last_seen)
+    gateway = aliased(Device)
+    query = select(
+        Device.slug, Device.name, Device.space_id, gateway.slug, Device.created_at, last_seen
+    ).outerjoin(gateway, gateway.id == Device.gateway_id)
     if space_id is not None:
         query = query.where(Device.space_id == space_id)
     if after is not None:

@@ -5,6 +5,7 @@
     begin            registry: from here on there is no way back
     close_broker     the devices' logins, their live sessions, what is retained for them
     close_registry   OAuth clients, grants, codes and refresh tokens, memberships, invitations, jobs
+    forget_elsewhere what is kept beside databases and broker: each `Place` is told
     drop_data        the tenant's database: partitions and chunks in small bites, then the schema
     drop_role        its rights, then the role itself where no other database of the server uses it
     forget           registry: the tenant's row, and all that hangs on it
@@ -17,10 +18,10 @@ that ingest and the worker live with.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from psycopg import sql
@@ -45,6 +46,21 @@ log = logging.getLogger(__name__)
 Sign = Callable[[dict[str, Any]], str]
 """Makes the receipt of the claims: a JWS in compact form."""
 
+
+class Place(Protocol):
+    """Something outside of database and broker that keeps things of tenants, such as their bundles."""
+
+    @property
+    def name(self) -> str:
+        """What the receipt calls it."""
+
+    def forget(self, tenant_id: UUID) -> None:
+        """Delete all it has of the tenant; nothing there is no error."""
+
+    def count(self, tenant_id: UUID) -> int:
+        """How many things of the tenant it has: looks, and trusts no earlier `forget`."""
+
+
 _BITE = 20
 """Partitions dropped in one transaction: each takes several locks, of which the server has a fixed number."""
 
@@ -62,6 +78,7 @@ class Erasure(NamedTuple):
     tenant_id: UUID
     slug: str
     database: str
+    places: tuple[Place, ...] = ()
 
 
 def due_erasures(core: Session) -> list[UUID]:
@@ -76,8 +93,14 @@ def due_erasures(core: Session) -> list[UUID]:
     return [tenant_id for tenant_id in core.scalars(due) if tenant_id is not None]
 
 
-def erase_tenant(admins: Administration, broker: BrokerAccess, tenant_id: UUID, sign: Sign) -> str:
-    """Erase the tenant whose grace period is over; its receipt.
+def erase_tenant(
+    admins: Administration,
+    broker: BrokerAccess,
+    tenant_id: UUID,
+    sign: Sign,
+    places: Sequence[Place] = (),
+) -> str:
+    """Erase the tenant whose grace period is over, in `places` too; its receipt.
 
     Repeating it continues where it was cut off. Raises `Conflict` when the deletion is not due,
     `ErasureIncomplete` with what is left, `BrokerError`, and database errors: all leave it to be repeated.
@@ -86,9 +109,9 @@ def erase_tenant(admins: Administration, broker: BrokerAccess, tenant_id: UUID, 
         receipt = core.get(ErasureReceipt, tenant_id)
         if receipt is not None:
             return receipt.receipt
-    erasure = begin(admins, tenant_id)
+    erasure = begin(admins, tenant_id)._replace(places=tuple(places))
     try:
-        for step in (close_broker, close_registry, drop_data, drop_role, forget):
+        for step in (close_broker, close_registry, forget_elsewhere, drop_data, drop_role, forget):
             _note(admins, erasure, step.__name__)
             step(admins, broker, erasure)
         return certify(admins, broker, erasure, sign)
@@ -127,6 +150,12 @@ def close_registry(admins: Administration, _broker: BrokerAccess, erasure: Erasu
     with admins.core() as core:
         for statement in _CLOSE:
             core.execute(text(statement), {"id": str(erasure.tenant_id), "slug": erasure.slug})
+
+
+def forget_elsewhere(_admins: Administration, _broker: BrokerAccess, erasure: Erasure) -> None:
+    """Have every place forget the tenant. A job that still writes there is found by `certify`."""
+    for place in erasure.places:
+        place.forget(erasure.tenant_id)
 
 
 def drop_data(admins: Administration, _broker: BrokerAccess, erasure: Erasure) -> None:
@@ -175,6 +204,7 @@ def forget(admins: Administration, _broker: BrokerAccess, erasure: Erasure) -> N
 def certify(admins: Administration, broker: BrokerAccess, erasure: Erasure, sign: Sign) -> str:
     """Look for what is left, and keep a signed receipt that nothing was found."""
     logins = evidence.look_at_broker(broker, erasure.slug)
+    elsewhere = {place.name: place.count(erasure.tenant_id) for place in erasure.places}
     with admins.database(erasure.database).begin() as connection:
         data = evidence.look_in_database(connection, erasure.slug)
     with admins.core() as core:
@@ -184,8 +214,9 @@ def certify(admins: Administration, broker: BrokerAccess, erasure: Erasure, sign
             "broker": {"logins": logins},
             "database": {"name": erasure.database, **asdict(data)},
             "registry": registry,
+            **elsewhere,
         }
-        if logins or not data.clean or any(registry.values()):
+        if logins or not data.clean or any(registry.values()) or any(elsewhere.values()):
             raise ErasureIncomplete(f"tenant {erasure.slug!r} is erased in part; left is {found}")
         erased_at = datetime.now(UTC)
         receipt = sign(

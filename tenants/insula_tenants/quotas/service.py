@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
-from typing import Self
+from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from insula_tenants.errors import NotFound
+from insula_tenants.quotas.limits import Quotas
 from insula_tenants.registry.models import Plan, Tenant
+from insula_tenants.usage.models import UsageGauge
 
 
 @dataclass(frozen=True, slots=True)
-class Quotas:
-    """Limits of one tenant. None is unlimited."""
+class Allowance:
+    """A tenant's limits, and how full its storage was when it was last measured."""
 
-    devices: int | None = None
-    points: int | None = None
-    tenant_messages_per_second: int | None = None
-    """MQTT messages of all devices together."""
-    device_messages_per_second: int | None = None
-    """MQTT messages of each device."""
-    tenant_values_per_second: int | None = None
-    device_values_per_second: int | None = None
-    api_requests_per_minute: int | None = None
-    retention_days: int | None = None
-    """Days that raw readings are kept; rollups stay."""
+    quotas: Quotas
     storage_bytes: int | None = None
-
-    @classmethod
-    def of(cls, *limits: Mapping[str, int | None]) -> Self:
-        """The limits in these mappings; of one that several name, the last counts, and null lifts it."""
-        merged: dict[str, int | None] = {}
-        for each in limits:
-            merged |= each
-        return cls(**{name: merged.get(name) for name in QUOTA_NAMES})
-
-
-QUOTA_NAMES = tuple(field.name for field in fields(Quotas))
-"""Every limit there is, as plans and tenants name them."""
+    """None before the first measurement."""
 
 
 def effective_quotas(core: Session, tenant_id: UUID) -> Quotas:
@@ -55,11 +35,27 @@ def effective_quotas(core: Session, tenant_id: UUID) -> Quotas:
     return Quotas.of(row[0], row[1])
 
 
-def quotas_of(core: Session, tenant_ids: Collection[UUID]) -> dict[UUID, Quotas]:
-    """The limits of many tenants, by id; those that do not exist are left out."""
-    query = (
-        select(Tenant.id, Plan.quotas, Tenant.quotas)
-        .join(Plan, Plan.name == Tenant.plan)
-        .where(Tenant.id.in_(tenant_ids))
+def allowance_of(core: Session, tenant_id: UUID) -> Allowance:
+    """What `claim_room` and `room_for_points` go by; `NotFound` when there is no such tenant."""
+    found = allowances_of(core, [tenant_id])
+    if tenant_id not in found:
+        raise NotFound(f"there is no tenant {tenant_id}")
+    return found[tenant_id]
+
+
+def allowances_of(core: Session, tenant_ids: Collection[UUID]) -> dict[UUID, Allowance]:
+    """The allowances of many tenants, by id, in one statement; tenants that are not are left out.
+
+    They may be kept for some seconds: limits and storage count with that delay, never the number of devices
+    and points.
+    """
+    measured = (
+        select(UsageGauge.storage_bytes)
+        .where(UsageGauge.tenant_id == Tenant.id)
+        .order_by(UsageGauge.day.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    return {tenant_id: Quotas.of(plan, own) for tenant_id, plan, own in core.execute(query)}
+    query = select(Tenant.id, Plan.quotas, Tenant.quotas, measured).join(Plan, Plan.name == Tenant.plan)
+    rows = core.execute(query.where(Tenant.id.in_(tenant_ids)))
+    return {tenant_id: Allowance(Quotas.of(plan, own), storage) for tenant_id, plan, own, storage in rows}

@@ -17,6 +17,7 @@ from insula_tenants.registry.service import (
     resolve_tenant_async,
     resolve_tenant_by_id,
     why_closed,
+    why_closed_async,
 )
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "resolve_tenant_by_id",
     "resume_creations",
     "why_closed",
+    "why_closed_async",
 ]

@@ -18,7 +18,7 @@ class Plan(Core):
     __tablename__ = "plans"
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
-    quotas: Mapped[dict[str, int]] = mapped_column(JSONB)
+    quotas: Mapped[dict[str, int | None]] = mapped_column(JSONB)
     """Limits by name; one that is missing is unlimited."""
 
 
@@ -38,7 +38,7 @@ class Tenant(Core):
     status_reason: Mapped[str | None] = mapped_column(Text)
     """Why it is suspended; kept while it is `deleting`, so that a cancelled deletion leads back."""
     plan: Mapped[str] = mapped_column(Text, ForeignKey(Plan.name), server_default="standard")
-    quotas: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    quotas: Mapped[dict[str, int | None]] = mapped_column(JSONB, server_default="{}")
     """Limits of this tenant alone, over those of its plan."""
     delete_after: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """End of the grace period; None when nobody asked for deletion."""

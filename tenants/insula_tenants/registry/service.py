@@ -6,7 +6,7 @@ resolves for those who look after it, and for nobody who acts in it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from insula_tenants import context
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import (
+    InsulaError,
     NotFound,
     TenantClosed,
     TenantDeleting,
@@ -31,9 +32,19 @@ from insula_tenants.registry.models import Tenant
 CREATING, ACTIVE, SUSPENDED, DELETING = "creating", "active", "suspended", "deleting"
 
 _RESOLVE = (
-    "SELECT id, slug, database, schema_version, status, status_reason, delete_after"
-    " FROM tenants WHERE slug = %s"
+    "SELECT id, slug, database, schema_version, status, status_reason, delete_after, tenants.quotas,"
+    " plans.quotas AS of_plan FROM tenants JOIN plans ON plans.name = tenants.plan WHERE slug = %s"
 )
+
+_CLOSED_OF = "SELECT id, slug, status, status_reason, delete_after FROM tenants WHERE id = ANY(%s)"
+
+
+class ResolvedTenant(NamedTuple):
+    """A tenant to act in, and where its limits come from: `Quotas.of(*limits)` makes them."""
+
+    context: TenantContext
+    limits: tuple[Mapping[str, int | None], Mapping[str, int | None]]
+    """Its plan's and its own."""
 
 
 class ClosedTenant(NamedTuple):
@@ -83,12 +94,29 @@ def resolve_many(
 
 async def resolve_tenant_async(
     connection: psycopg.AsyncConnection[dict[str, Any]], slug: str
-) -> TenantContext:
-    """`resolve_tenant` on a connection of `AsyncDatabases.core`, in one statement."""
+) -> ResolvedTenant:
+    """`resolve_tenant` on a connection of `AsyncDatabases.core`, with the limits, in one statement."""
     row: dict[str, Any] | None = None
     if is_slug(slug):
         row = await (await connection.execute(_RESOLVE, (slug,))).fetchone()
-    return _open(Tenant(**row) if row else None, slug)
+    of_plan = row.pop("of_plan") if row else {}
+    tenant = Tenant(**row) if row else None
+    return ResolvedTenant(_open(tenant, slug), (of_plan, tenant.quotas if tenant else {}))
+
+
+async def why_closed_async(
+    connection: psycopg.AsyncConnection[dict[str, Any]], tenant_ids: Sequence[UUID]
+) -> dict[UUID, InsulaError]:
+    """Which of these tenants nobody may act in any more, and why; on `AsyncDatabases.core`'s connection."""
+    cursor = await connection.execute(_CLOSED_OF, (list(tenant_ids),))
+    found = {row["id"]: Tenant(**row) for row in await cursor.fetchall()}
+    closed: dict[UUID, InsulaError] = {}
+    for tenant_id in tenant_ids:
+        tenant = found.get(tenant_id)
+        why = why_closed(tenant) if tenant else NotFound("the tenant is gone")
+        if why is not None:
+            closed[tenant_id] = why
+    return closed
 
 
 def closed_tenants(core: Session) -> list[ClosedTenant]:
@@ -113,11 +141,13 @@ def why_closed(tenant: Tenant) -> TenantClosed | None:
     return None
 
 
-def find_tenant(core: Session, slug: str) -> Tenant:
+def find_tenant(core: Session, slug: str, *, for_update: bool = False) -> Tenant:
     """The tenant's row; `NotFound` when there is none, or when it is still being made."""
     tenant = _find(core, slug)
     if tenant is None or tenant.schema_version is None:
         raise NotFound(f"there is no tenant {slug!r}")
+    if for_update:
+        core.refresh(tenant, with_for_update={"key_share": True})
     return tenant
 
 

@@ -69,3 +69,17 @@ class DeadLetter(PerTenant):
     """As received, cut off at `MAX_KEPT_PAYLOAD` bytes."""
     payload_bytes: Mapped[int]
     digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    replay_requested_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When somebody asked to have it processed again; None when nobody did, or it was done."""
+    replays: Mapped[int] = mapped_column(server_default="0")
+    """How often that was done, and it could not be stored again."""
+
+
+class DeadLetterDrops(PerTenant):
+    """One row: how many dead letters went because there were too many."""
+
+    __tablename__ = "dead_letter_drops"
+
+    single: Mapped[bool] = mapped_column(primary_key=True)
+    letters: Mapped[int] = mapped_column(BigInteger)
+    last_dropped_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -55,12 +55,19 @@ async def read_latest(
     *,
     device: str | None = None,
     space: int | None = None,
+    points: Sequence[int] | None = None,
     after: int = 0,
     limit: int = 1000,
 ) -> list[DictRow]:
     """The newest reading of each point: rows of point, device, name, time, value, by point."""
-    parameters = {"device": device, "space": space, "after": after, "limit": limit}
+    parameters = {"device": device, "space": space, "points": points, "after": after, "limit": limit}
     cursor = await connection.execute(statement("latest"), parameters)
+    return await cursor.fetchall()
+
+
+async def read_places(connection: AsyncConnection[DictRow], points: Sequence[int]) -> list[DictRow]:
+    """Where these points belong: rows of point, device, name, space."""
+    cursor = await connection.execute(statement("places"), {"points": points})
     return await cursor.fetchall()
 
 

@@ -16,9 +16,11 @@ import psycopg
 
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry.births import NewBirth, write_birth
 from insula_tenants.telemetry.columns import Columns
 from insula_tenants.telemetry.marks import late_ranges
 from insula_tenants.telemetry.sql import statement
+from insula_tenants.telemetry.trimming import DEFAULT_BOUNDS, DeadLetterBounds, Trimming
 
 MAX_KEPT_PAYLOAD = 64 * 1024
 """Bytes of a dead letter's payload that are kept."""
@@ -68,14 +70,18 @@ class TenantBatch:
     readings: dict[tuple[int, int], float] = field(default_factory=dict)
     """`(point id, microseconds since the epoch)` → value; the last one given counts."""
     dead_letters: list[NewDeadLetter] = field(default_factory=list)
+    births: list[NewBirth] = field(default_factory=list)
+    """In the order in which they came."""
 
 
 class TelemetryWriter:
     """Writes batches on one connection; remembers for which days the storage has room already."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, *, bounds: DeadLetterBounds = DEFAULT_BOUNDS) -> None:
         """`connection` must be in autocommit mode: each `write` is a transaction of its own."""
         self._connection = connection
+        self._bounds = bounds
+        self._trimming = Trimming()
         self._days: dict[str, set[int]] = {}
         self._repeats_until: dict[str, float] = {}
         """Schemas whose last COPY met readings that were there already, and until when none is tried."""
@@ -106,6 +112,7 @@ class TelemetryWriter:
             # A partition may have been dropped behind our back: ask for it anew next time.
             for batch, _ in work:
                 self._days.pop(batch.context.schema, None)
+                self._trimming.forget(batch.context.schema)
             raise
 
     def _make_room(self, schema: str, columns: Columns) -> None:
@@ -155,9 +162,21 @@ class TelemetryWriter:
             self._write_others(batch, columns)
 
     def _write_others(self, batch: TenantBatch, columns: Columns) -> None:
-        self._mark(columns.times)
+        if columns.times:
+            self._mark(columns.times)
+        for birth in batch.births:
+            write_birth(self._connection, birth)
+        if batch.dead_letters:
+            self._write_dead_letters(batch)
+
+    def _write_dead_letters(self, batch: TenantBatch) -> None:
         for letter in batch.dead_letters:
             self._connection.execute(statement("insert_dead_letter"), letter.parameters())
+        kept = sum(min(len(letter.payload), MAX_KEPT_PAYLOAD) for letter in batch.dead_letters)
+        if self._trimming.due(batch.context.schema, rows=len(batch.dead_letters), size=kept):
+            self._connection.execute(
+                statement("trim_dead_letters"), {"rows": self._bounds.rows, "bytes": self._bounds.bytes}
+            )
 
     def _mark(self, times: Collection[int]) -> None:
         """Note where late readings make rollups wrong, in the transaction that stores them."""

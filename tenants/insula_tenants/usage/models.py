@@ -1,11 +1,11 @@
-"""Counters of a tenant's days (UTC)."""
+"""Counters of a tenant's days (UTC), and what was measured on them."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, ForeignKey, Integer, Text, Uuid
+from sqlalchemy import BigInteger, Date, DateTime, ForeignKey, Integer, Text, Uuid, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import Core
@@ -31,3 +31,17 @@ class UsageDevice(Core):
     tenant_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tenants.id"), primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     device_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+
+class UsageGauge(Core):
+    """What a tenant had when it was last measured on a day."""
+
+    __tablename__ = "usage_gauges"
+
+    tenant_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tenants.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    devices: Mapped[int] = mapped_column(BigInteger)
+    points: Mapped[int] = mapped_column(BigInteger)
+    storage_bytes: Mapped[int] = mapped_column(BigInteger)
+    """Tables, indexes and TOAST of the schema, with partitions, chunks and rollups."""
+    measured_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

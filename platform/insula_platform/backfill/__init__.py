@@ -1,0 +1,1 @@
+"""Readings over HTTP: files of them, streamed into the tenant's store."""

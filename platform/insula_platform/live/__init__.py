@@ -1,0 +1,1 @@
+"""Live values: from the broker to each client that listens, as server-sent events."""
