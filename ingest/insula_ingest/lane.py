@@ -140,9 +140,18 @@ class Lane:
                 groups = self._with_held(groups)
                 prepared = [part for tenant, items in groups.items() if (part := self._part(tenant, items))]
                 if prepared:
-                    self._prepared.put(prepared)
+                    self._pass_on(prepared)
         finally:
-            self._prepared.put(None)
+            self._pass_on(None)
+
+    def _pass_on(self, prepared: list[tuple[Part, list[Item]]] | None) -> None:
+        """Wait for the writing thread to take it, if it still lives."""
+        while self._threads[1].is_alive():
+            try:
+                self._prepared.put(prepared, timeout=_IDLE)
+            except queue.Full:
+                continue
+            return
 
     def _with_held(self, groups: dict[TenantEntry, list[Item]]) -> dict[TenantEntry, list[Item]]:
         """The groups less those of held tenants, and with them those whose time has come to try again."""
