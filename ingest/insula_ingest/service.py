@@ -39,7 +39,7 @@ from insula_tenants.telemetry.trimming import DeadLetterBounds
 log = logging.getLogger(__name__)
 
 _MOST_ROUTES = 500_000
-_WATCH_SECONDS = 5.0
+_WATCH_SECONDS = 0.5
 _FULL_SECONDS = 1.0
 """Seconds without an acknowledgement after which a full window is told of."""
 
@@ -98,7 +98,6 @@ class IngestService:
             while not self._stopping.is_set():
                 if messages := self._source.take(0.5):
                     self._dispatch(messages)
-                self._tell_when_full()
                 for lane in self._lanes.values():
                     if lane.failure is not None:
                         raise lane.failure
@@ -235,6 +234,7 @@ class IngestService:
 
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_SECONDS):
+            self._tell_when_full()
             for home in self._homes:
                 home.cut_when_stuck()
 
