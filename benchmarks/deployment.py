@@ -1,4 +1,4 @@
-"""What all benchmarks share: a server, a migrated database on it that is dropped at the end, and the results' file."""
+"""What benchmarks share: a server, a migrated database that is dropped at the end, the results' file."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from typing import Any, NamedTuple
+from contextlib import closing, contextmanager, suppress
+from typing import Any, NamedTuple, Self
 
 import httpx
 import numpy as np
@@ -195,7 +195,8 @@ def row_by_row(deployment: Deployment, port: int, context: TenantContext, packet
         points: dict[tuple[str, str], int] = {
             (device, point): number
             for number, device, point in connection.execute(
-                "SELECT points.id, devices.slug, points.name FROM points JOIN devices ON devices.id = device_id"
+                "SELECT points.id, devices.slug, points.name"
+                " FROM points JOIN devices ON devices.id = device_id"
             )
         }
 
@@ -235,7 +236,8 @@ def staged_copy(deployment: Deployment, context: TenantContext, batches: int) ->
     with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(context.schema)))
         connection.execute(
-            "CREATE TEMP TABLE staged (time timestamptz, point_id integer, value float8) ON COMMIT DELETE ROWS"
+            "CREATE TEMP TABLE staged (time timestamptz, point_id integer, value float8)"
+            " ON COMMIT DELETE ROWS"
         )
         started = time.perf_counter()
         for rows_made in made:
@@ -300,7 +302,7 @@ class Sender:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.sent = 0
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -323,10 +325,8 @@ class Sender:
                 link.setblocking(True)
                 link.sendall(packets)
                 link.setblocking(False)
-                try:
+                with suppress(BlockingIOError):
                     link.recv(1 << 16)  # acknowledgements, which nobody counts
-                except BlockingIOError:
-                    pass
 
 
 def latencies(port: int, api: Api, slug: str, devices: Sequence[str], probes: int) -> list[float]:
@@ -405,7 +405,7 @@ def measure_live(
             True,
         ),
         Figure(
-            "5. neighbour's p99 in a flood of 10 × its quota",
+            "5. neighbour's p99 in a flood of ten quotas",
             flooded[1],
             "its own before",
             calm[1],
@@ -491,9 +491,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="the default")
     scale = 10 if parser.parse_args(argv).long else 1
     console = Console(width=130)
-    with server() as url, fresh(url) as deployment, mosquitto() as port:
-        with console.status(deployment.engine) as status:
-            figures = measure(deployment, port, scale, status.update)
+    with (
+        server() as url,
+        fresh(url) as deployment,
+        mosquitto() as port,
+        console.status(deployment.engine) as status,
+    ):
+        figures = measure(deployment, port, scale, status.update)
     show(console, deployment.engine, figures)
     record(
         "ingest",

@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.servers.programs import chromium, program
 from tests.waiting import eventually
 
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+IMAGES = DOCS / "images"
 SOON = 30_000
 """Milliseconds that a page may take on a busy machine."""
 
@@ -151,6 +152,43 @@ def test_a_reading_sent_with_mosquitto_pub_is_there_a_moment_later(demo: Running
     subprocess.run([*command, "-t", "tenants/acme/devices/my-first-device/telemetry"], check=True, timeout=10)
     (item,) = eventually(lambda: api.items("latest?device=my-first-device"), what="the reading")
     assert item["value"] == 21.5
+
+
+def lines_of(document: str) -> str:
+    """The commands of a document's consoles, as one script."""
+    text = (DOCS / document).read_text()
+    consoles = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    commands = re.findall(r"^\$ ((?:.*[\\|]\n)*.*)$", "".join(consoles), re.MULTILINE)
+    # A stream has no end of its own.
+    return "\n".join(commands).replace("curl -sN", "curl -sN --max-time 5")
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ("backfill.md", ['"stored":1,"rejected":1', '"row":3,"field":"time"']),
+        ("live.md", ["event: snapshot", "event: values", "meeting-room-1-temperature"]),
+        ("dead-letters.md", ["neither a finite number", '{"letters":1}']),
+    ],
+)
+def test_the_lines_of_the_documents_work_beside_it(
+    demo: RunningDemo, tmp_path: Path, document: str, says: list[str]
+):
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "demo").symlink_to(demo.directory)
+    script = lines_of(document).replace("mosquitto_pub", program("mosquitto_pub"))
+
+    def runs() -> bool:
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        nonlocal said
+        said = done.stdout + done.stderr
+        return all(word in said for word in says)
+
+    said = ""
+    # What was sent is there a moment later, and a sensor speaks every few seconds.
+    eventually(runs, seconds=60, what=f"the lines of {document}, which said {said!r}, ")
 
 
 def sign_in(context: BrowserContext, demo: RunningDemo, email: str, choose: str | None = None) -> Page:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from insula_tenants.telemetry.reasons import EARLIEST, MAX_AHEAD, Reason
 
 __all__ = [
+    "EARLIEST",
+    "MAX_AHEAD",
     "MOST_REJECTIONS",
     "Decoded",
     "Microseconds",

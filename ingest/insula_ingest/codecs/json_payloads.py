@@ -18,6 +18,7 @@ from insula_ingest.codecs.decoded import (
     plausible,
     shown,
 )
+from insula_ingest.codecs.plain_json import decode_plain
 from insula_ingest.codecs.senml import decode_senml, is_senml
 from insula_tenants.names import is_point_name
 
@@ -39,6 +40,13 @@ _patient_decoder = json.JSONDecoder(parse_int=_whole_number, parse_constant=_no_
 
 def decode_json(payload: bytes, received_at: Microseconds) -> Decoded:
     """Decode one JSON payload; `received_at` bounds what is plausible as a time."""
+    if (plain := decode_plain(payload, received_at)) is not None:
+        return plain
+    return decode_any_json(payload, received_at)
+
+
+def decode_any_json(payload: bytes, received_at: Microseconds) -> Decoded:
+    """`decode_json` without the short cut for the commonest shape."""
     decoded = Decoded()
     try:
         document = _decoder.decode(payload)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
 from insula_platform.demo.secrets import DemoSecrets
 from insula_platform.oauth.clients import create_service_client
+from insula_platform.oauth.models import Client
 from insula_platform.people.models import Account
 from insula_platform.people.service import add_member, create_account
 from insula_tenants.administration import Administration
@@ -18,6 +19,9 @@ from insula_tenants.devices.onboarding import NewDevice
 from insula_tenants.errors import NotFound
 from insula_tenants.registry import create_tenant, resolve_closed_or_open
 from insula_tenants.spaces import ensure_space
+
+PROGRAM_SCOPE = "devices:read readings:read readings:write dead-letters:read dead-letters:write"
+"""What the demo's program may do: everything that the documents' command lines show."""
 
 
 def seed(admin: Administration, databases: Databases, broker: BrokerAccess, secrets: DemoSecrets) -> None:
@@ -105,10 +109,11 @@ def _ensure_devices(
 
 def _ensure_client(databases: Databases, context: TenantContext, secrets: DemoSecrets) -> None:
     name = f"client {context.slug}"
-    if secrets.find(name) is None:
-        with databases.core() as core:
-            client_id, secret = create_service_client(
-                core, context, "Demo program", "devices:read readings:read"
-            )
-        secrets.put(f"{name} id", client_id)
-        secrets.put(name, secret)
+    with databases.core() as core:
+        if secrets.find(name) is not None:  # an earlier release may have given it less
+            mine = Client.client_id == secrets.get(f"{name} id")
+            core.execute(update(Client).where(mine).values(scope=PROGRAM_SCOPE))
+            return
+        client_id, secret = create_service_client(core, context, "Demo program", PROGRAM_SCOPE)
+    secrets.put(f"{name} id", client_id)
+    secrets.put(name, secret)
