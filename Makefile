@@ -20,6 +20,12 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 test: $(VENV)/.dev system-packages ## the whole suite: real PostgreSQL, real Mosquitto, real Chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.dev system-packages ## 30 rounds of kill -9 under load; CHAOS_SEED= repeats one, CHAOS_ROUNDS= makes more
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(BIN)/python -m pytest -s tests/chaos
+CHAOS_ROUNDS ?= 30
+CHAOS_SEED ?=
+
 .PHONY: screenshots
 screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images anew, from a running demo
 	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py
