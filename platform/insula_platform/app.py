@@ -18,6 +18,7 @@ from insula_platform import problems
 from insula_platform.audit.routes import router as audit
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.devices.routes import router as devices
+from insula_platform.invitations.routes import router as invitations
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
@@ -116,6 +117,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
     app.include_router(signin_routes)
+    app.include_router(invitations)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))

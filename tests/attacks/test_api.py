@@ -44,6 +44,8 @@ OPEN = {
     "/docs",
     "/docs/static",
     "/healthz",
+    "/invitation",
+    "/invitation/join",
     "/oauth/authorize",
     "/oauth/jwks.json",
     "/oauth/logout",

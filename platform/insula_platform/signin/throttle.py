@@ -1,10 +1,15 @@
-"""A brake on guessing passwords: failures counted by account and by address, in this process's memory."""
+"""Brakes: on guessing passwords, by account and by address, and on checking too many at once.
+
+Both count in this process's memory.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 WINDOW = 300.0
 """Seconds in which failures count."""
@@ -13,6 +18,25 @@ MAX_PER_ACCOUNT = 10
 MAX_PER_ADDRESS = 50
 MAX_REMEMBERED = 20_000
 """Names remembered at most: the oldest are forgotten first, so an attacker cannot fill the memory."""
+
+# Argon2 takes 64 MiB and a core for each check: more at once would starve everything else.
+_checks = threading.BoundedSemaphore(2)
+_CHECK_PATIENCE = 5.0
+
+
+class Busy(Exception):
+    """Too many passwords are being checked."""
+
+
+@contextmanager
+def password_check() -> Iterator[None]:
+    """A block that checks or hashes a password. Raises `Busy` when it cannot begin within seconds."""
+    if not _checks.acquire(timeout=_CHECK_PATIENCE):
+        raise Busy
+    try:
+        yield
+    finally:
+        _checks.release()
 
 
 class Throttle:
