@@ -6,14 +6,16 @@ Times are whole microseconds since the epoch: what PostgreSQL keeps, and cheap t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from time import time_ns
 
 import psycopg
 
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry.marks import late_ranges
 from insula_tenants.telemetry.sql import statement
 
 MAX_KEPT_PAYLOAD = 64 * 1024
@@ -33,6 +35,8 @@ class NewDeadLetter:
     reason: str
     detail: str
     payload: bytes
+    payload_bytes: int | None = None
+    """Size of the whole payload, where `payload` is its beginning."""
 
     def parameters(self) -> dict[str, object]:
         """Its row, the payload cut to what is kept, text without the NUL that PostgreSQL refuses."""
@@ -44,7 +48,7 @@ class NewDeadLetter:
             "reason": self.reason,
             "detail": _storable(self.detail),
             "payload": self.payload[:MAX_KEPT_PAYLOAD],
-            "payload_bytes": len(self.payload),
+            "payload_bytes": len(self.payload) if self.payload_bytes is None else self.payload_bytes,
             "digest": digest.digest(),
         }
 
@@ -105,6 +109,7 @@ class TelemetryWriter:
         self._connection.execute(
             statement("insert_readings"), {"times": times, "points": points, "values": values}
         )
+        self._mark(times)
         # Sorted by point and time, the last row of a point is its newest.
         newest = {point: position for position, point in enumerate(points)}
         last = list(newest.values())
@@ -116,6 +121,14 @@ class TelemetryWriter:
                 "values": [values[position] for position in last],
             },
         )
+
+    def _mark(self, times: Collection[int]) -> None:
+        """Note where late readings make rollups wrong, in the transaction that stores them."""
+        if ranges := late_ranges(times, now=time_ns() // 1000):
+            starting, ending = zip(*ranges, strict=True)
+            self._connection.execute(
+                statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}
+            )
 
 
 def _storable(value: str) -> str:
