@@ -44,6 +44,7 @@ class IngestProcess:
 
     def start(self) -> None:
         """Start it; it connects by itself."""
+        self._ready.unlink(missing_ok=True)  # a process that was killed left it
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self.program],
