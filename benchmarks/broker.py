@@ -1,4 +1,4 @@
-"""A Mosquitto of its own for a benchmark, and senders that are no bottleneck: packets made first, sent in bulk."""
+"""A Mosquitto for a benchmark, and a sender that is no bottleneck: packets made first, sent in bulk."""
 
 from __future__ import annotations
 

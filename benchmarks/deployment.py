@@ -1,4 +1,4 @@
-"""What all benchmarks share: a server, a migrated database on it that is dropped at the end, and the results' file."""
+"""What benchmarks share: a server, a migrated database that is dropped at the end, the results' file."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def record(key: str, engine: str, results: Mapping[Any, Any]) -> None:
     found = json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     about = {"engine": engine, "machine": machine, "load": os.getloadavg()}
-    found.setdefault(key, {})[engine.split()[0]] = {
+    found.setdefault(key, {})[engine.split(maxsplit=1)[0]] = {
         **about,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "results": results,

@@ -21,9 +21,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from contextlib import closing, contextmanager, suppress
+from typing import Any, NamedTuple, Self
 
 import httpx
 import numpy as np
@@ -196,7 +195,8 @@ def row_by_row(deployment: Deployment, port: int, context: TenantContext, packet
         points: dict[tuple[str, str], int] = {
             (device, point): number
             for number, device, point in connection.execute(
-                "SELECT points.id, devices.slug, points.name FROM points JOIN devices ON devices.id = device_id"
+                "SELECT points.id, devices.slug, points.name"
+                " FROM points JOIN devices ON devices.id = device_id"
             )
         }
 
@@ -215,7 +215,15 @@ def row_by_row(deployment: Deployment, port: int, context: TenantContext, packet
 
 def staged_copy(deployment: Deployment, context: TenantContext, batches: int) -> float:
     """Rows a second of the superuser's binary COPY to a temporary table, then INSERT … ON CONFLICT."""
-    layout = [("n", ">i2"), ("a", ">i4"), ("time", ">i8"), ("b", ">i4"), ("point", ">i4"), ("c", ">i4"), ("v", ">f8")]
+    layout = [
+        ("n", ">i2"),
+        ("a", ">i4"),
+        ("time", ">i8"),
+        ("b", ">i4"),
+        ("point", ">i4"),
+        ("c", ">i4"),
+        ("v", ">f8"),
+    ]
     epoch = 946_684_800_000_000
     start = time.time_ns() // 1000 - epoch - 3_000_000_000 - batches * ROWS
     made = []
@@ -228,7 +236,8 @@ def staged_copy(deployment: Deployment, context: TenantContext, batches: int) ->
     with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(context.schema)))
         connection.execute(
-            "CREATE TEMP TABLE staged (time timestamptz, point_id integer, value float8) ON COMMIT DELETE ROWS"
+            "CREATE TEMP TABLE staged (time timestamptz, point_id integer, value float8)"
+            " ON COMMIT DELETE ROWS"
         )
         started = time.perf_counter()
         for rows_made in made:
@@ -249,7 +258,10 @@ class Api:
     """The API in a process of its own, asked by one program."""
 
     def __init__(self, deployment: Deployment, context: TenantContext, url: str) -> None:
-        with closing(Databases({"main": deployment.service_url}, pool_size=1)) as databases, databases.core() as core:
+        with (
+            closing(Databases({"main": deployment.service_url}, pool_size=1)) as databases,
+            databases.core() as core,
+        ):
             client_id, secret = create_service_client(core, context, "bench", "devices:read readings:read")
         self._http = httpx.Client(base_url=url)
         answer = self._http.post(
@@ -290,7 +302,7 @@ class Sender:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.sent = 0
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -313,10 +325,8 @@ class Sender:
                 link.setblocking(True)
                 link.sendall(packets)
                 link.setblocking(False)
-                try:
+                with suppress(BlockingIOError):
                     link.recv(1 << 16)  # acknowledgements, which nobody counts
-                except BlockingIOError:
-                    pass
 
 
 def latencies(port: int, api: Api, slug: str, devices: Sequence[str], probes: int) -> list[float]:
@@ -342,7 +352,9 @@ def p50_p99(values: Sequence[float]) -> tuple[float, float]:
     return cuts[49] * 1000, cuts[98] * 1000
 
 
-def measure_live(deployment: Deployment, port: int, probes: int, progress: Callable[[str], object]) -> list[Figure]:
+def measure_live(
+    deployment: Deployment, port: int, probes: int, progress: Callable[[str], object]
+) -> list[Figure]:
     """Figures 4 and 5: ingest and API as processes, a neighbour who floods."""
     quiet, flooder = deployment.create_tenants("bench-quiet", "bench-flood")
     equip(deployment, (quiet, flooder), DEVICES, 1)
@@ -380,11 +392,27 @@ def measure_live(deployment: Deployment, port: int, probes: int, progress: Calla
                 flooded = p50_p99(latencies(port, api, "bench-quiet", probed, probes))
     flush = IngestSettings.model_fields["ingest_batch_seconds"].default * 1000
     return [
-        Figure("4. publish → API at 1 000 messages/s, p50", before[0], "flush interval", flush, "", "ms", True),
         Figure(
-            "4. publish → API at 1 000 messages/s, p99", before[1], "flush interval + 100 ms", flush + 100, "≤ 1", "ms", True
+            "4. publish → API at 1 000 messages/s, p50", before[0], "flush interval", flush, "", "ms", True
         ),
-        Figure("5. neighbour's p99 in a flood of 10 × its quota", flooded[1], "its own before", calm[1], "≤ 1.5", "ms", True),
+        Figure(
+            "4. publish → API at 1 000 messages/s, p99",
+            before[1],
+            "flush interval + 100 ms",
+            flush + 100,
+            "≤ 1",
+            "ms",
+            True,
+        ),
+        Figure(
+            "5. neighbour's p99 in a flood of ten quotas",
+            flooded[1],
+            "its own before",
+            calm[1],
+            "≤ 1.5",
+            "ms",
+            True,
+        ),
     ]
 
 
@@ -463,11 +491,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="the default")
     scale = 10 if parser.parse_args(argv).long else 1
     console = Console(width=130)
-    with server() as url, fresh(url) as deployment, mosquitto() as port:
-        with console.status(deployment.engine) as status:
-            figures = measure(deployment, port, scale, status.update)
+    with (
+        server() as url,
+        fresh(url) as deployment,
+        mosquitto() as port,
+        console.status(deployment.engine) as status,
+    ):
+        figures = measure(deployment, port, scale, status.update)
     show(console, deployment.engine, figures)
-    record("ingest", deployment.engine, {figure.name + ", " + figure.limit_name: figure._asdict() | {"ratio": figure.ratio} for figure in figures})
+    record(
+        "ingest",
+        deployment.engine,
+        {
+            figure.name + ", " + figure.limit_name: figure._asdict() | {"ratio": figure.ratio}
+            for figure in figures
+        },
+    )
 
 
 if __name__ == "__main__":

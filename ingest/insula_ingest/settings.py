@@ -42,7 +42,7 @@ class IngestSettings(TenantsSettings):
         "some are stored.",
     )
     ingest_batch_messages: int = Field(
-        default=2000, ge=1, description="A batch closes with this many messages."
+        default=8000, ge=1, description="A batch closes with this many messages."
     )
     ingest_batch_seconds: float = Field(
         default=0.2, gt=0, description="A batch closes this many seconds after its first message."
