@@ -26,6 +26,7 @@ _NOBODY_TAKES_IT = 0x10
 class Sender(Protocol):
     """A device of the load."""
 
+    slug: str
     sent: dict[Key, float]
     """What was sent, with the last value for each reading."""
 
@@ -50,19 +51,20 @@ class Clock:
 class LibraryDevice:
     """A device that uses our library, and sometimes corrects what it has just sent."""
 
-    def __init__(self, tenant: str, slug: str, password: str, port: int) -> None:
+    def __init__(self, tenant: str, slug: str, password: str, port: int, *, corrects: bool = True) -> None:
         self.sent: dict[Key, float] = {}
         self.slug = slug
         self._name = (tenant, slug)
         self._clock = Clock()
         self._last = 0
         self._count = 0
+        self._corrects = corrects
         self._device = Device(tenant, slug, password=password, port=port, queue_limit=1_000_000)
         self._device.open()
 
     def send(self, dice: random.Random) -> None:
         """A message of one to three values; every tenth corrects the one before."""
-        if not self._last or dice.random() > 0.1:
+        if not (self._corrects and self._last and dice.random() < 0.1):
             self._last = self._clock.tick()
         values: dict[str, float] = {}
         for point in dice.sample(POINTS, dice.randint(1, 3)):
@@ -87,6 +89,7 @@ class PlainDevice:
 
     def __init__(self, tenant: str, slug: str, password: str, port: int) -> None:
         self.sent: dict[Key, float] = {}
+        self.slug = slug
         self.accepted: dict[Key, tuple[float, int]] = {}
         """Which readings the broker has acknowledged: when, in monotonic seconds, and on which connection."""
         self.connections: list[tuple[float, float]] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from insula_platform.broker.mosquitto import AUTOSAVE
-from insula_tenants.context import TenantContext
 from tests.chaos.conftest import TENANTS
 from tests.chaos.faults import Faults, plan
 from tests.chaos.ledger import (
@@ -21,21 +22,26 @@ from tests.chaos.ledger import (
     stored_readings,
 )
 from tests.chaos.load import LibraryDevice, Load, PlainDevice, Sender
-from tests.e2e.stack import Stack
+from tests.e2e.stack import IngestProcess, Stack
+from tests.servers.mqtt import unique
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or 4)
 WRITTEN_WITHIN = AUTOSAVE + 1.5
 """Seconds after which Mosquitto has written to disk what it acknowledged, on a busy machine."""
 
 
-def make_senders(stack: Stack) -> list[Sender]:
-    """In each tenant six devices with our library and one without."""
+def make_senders(stack: Stack, *, correct: bool) -> list[Sender]:
+    """In each tenant six devices with our library, which may `correct` themselves, and one without."""
     senders: list[Sender] = []
     for tenant in TENANTS:
-        library = [f"library-{number}" for number in range(6)]
-        passwords = stack.onboard(tenant, *library, "plain")
-        senders += [LibraryDevice(tenant, slug, passwords[slug], stack.broker.port) for slug in library]
-        senders.append(PlainDevice(tenant, "plain", passwords["plain"], stack.broker.port))
+        library = [unique("library") for _ in range(6)]
+        plain = unique("plain")
+        passwords = stack.onboard(tenant, *library, plain)
+        senders += [
+            LibraryDevice(tenant, slug, passwords[slug], stack.broker.port, corrects=correct)
+            for slug in library
+        ]
+        senders.append(PlainDevice(tenant, plain, passwords[plain], stack.broker.port))
     return senders
 
 
@@ -51,44 +57,95 @@ def without_promise(senders: list[Sender], broker_killed_at: list[float]) -> fro
     return frozenset(found)
 
 
-def contexts_of(stack: Stack) -> list[TenantContext]:
-    """The tenants that the load is for."""
-    return [stack.tenants[slug] for slug in TENANTS]
+class Bout:
+    """A load on the stack, and the faults that it has to bear."""
+
+    def __init__(self, stack: Stack, ingests: Sequence[IngestProcess], seed: int) -> None:
+        # Two processes may store what follows within moments in either order.
+        senders = make_senders(stack, correct=len(ingests) == 1)
+        self._stack = stack
+        self._contexts = [stack.tenants[slug] for slug in TENANTS]
+        self._load = Load(senders, seed)
+        self._devices = {sender.slug for sender in senders}
+        self._dice = random.Random(seed)
+        self._faults = Faults(stack, ingests, self._dice)
+
+    def fight(self, rounds: int) -> None:
+        """All rounds under load; then everything sent is acknowledged."""
+        self._load.start()
+        try:
+            for number, round_ in enumerate(plan(self._dice, rounds), 1):
+                print(f"round {number}: {round_}", flush=True)
+                self._faults.happen(round_)
+        finally:
+            self._load.stop()
+        self._load.finish()
+
+    def check(self) -> None:
+        """What was sent is stored, once and with its last value; nothing else is."""
+        sent = self._load.sent
+        may_lack = without_promise(self._load.senders, self._faults.broker_killed_at)
+        difference = self._settled(sent, may_lack)
+        stored = dict(self._stored())
+        print(
+            f"{self._load.messages} messages with {len(sent)} readings; {len(may_lack)} without a promise, "
+            f"of which the broker lost {len(may_lack - stored.keys())}"
+        )
+        assert not difference, difference
+        assert count_dead_letters(self._stack.databases, self._contexts) == 0
+        latest = latest_values(self._stack.databases, self._contexts)
+        newest = {key[:3]: stored[key] for key in sorted(stored)}
+        assert {place: value for place, value in latest.items() if place[1] in self._devices} == newest
+
+    def _settled(self, sent: dict[Key, float], may_lack: frozenset[Key]) -> Difference:
+        """The difference, once nothing is lacking any more or nothing comes any more."""
+        deadline = time.monotonic() + 60
+        while compare(sent, self._stored(), may_lack).lost and time.monotonic() < deadline:
+            time.sleep(0.5)
+        time.sleep(1)  # nothing to wait for: more than was sent would be a fault
+        return compare(sent, self._stored(), may_lack)
+
+    def _stored(self) -> list[tuple[Key, float]]:
+        found = stored_readings(self._stack.databases, self._contexts)
+        return [(key, value) for key, value in found if key.device in self._devices]
 
 
-def settled(stack: Stack, sent: dict[Key, float], may_lack: frozenset[Key]) -> Difference:
-    """The difference, once nothing is lacking any more or nothing comes any more."""
-    deadline, tenants = time.monotonic() + 60, contexts_of(stack)
-    while True:
-        difference = compare(sent, stored_readings(stack.databases, tenants), may_lack)
-        if not difference.lost or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
-    time.sleep(1)  # nothing to wait for: more than was sent would be a fault
-    return compare(sent, stored_readings(stack.databases, tenants), may_lack)
+@pytest.fixture
+def pair(stack: Stack, tmp_path: Path) -> Iterator[list[IngestProcess]]:
+    """Two ingest processes that share the messages, in place of the one."""
+    stack.ingest.stop()
+    shares = {"INSULA_INGEST_SHARE": "true"}
+    processes = [
+        IngestProcess(
+            tmp_path,
+            stack.environment | shares | {"INSULA_INGEST_CLIENT_ID": f"insula-ingest-{number}"},
+            f"ingest-{number}",
+        )
+        for number in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.wait_ready()
+    yield processes
+    for process in processes:
+        process.stop()
+    stack.ingest.start()
+    stack.ingest.wait_ready()
 
 
 @pytest.mark.timeout(60 + 20 * ROUNDS)
 def test_what_was_accepted_is_stored_once_whatever_is_killed(stack: Stack, seed: int):
-    dice = random.Random(seed)
-    load = Load(make_senders(stack), seed)
-    faults = Faults(stack, [stack.ingest], dice)
-    load.start()
-    try:
-        for number, round_ in enumerate(plan(dice, ROUNDS), 1):
-            print(f"round {number}: {round_}", flush=True)
-            faults.happen(round_)
-    finally:
-        load.stop()
-    load.finish()
-    may_lack = without_promise(load.senders, faults.broker_killed_at)
-    difference, contexts = settled(stack, load.sent, may_lack), contexts_of(stack)
-    stored = dict(stored_readings(stack.databases, contexts))
-    print(
-        f"{load.messages} messages with {len(load.sent)} readings; {len(may_lack)} without a promise, "
-        f"of which the broker lost {len(may_lack - stored.keys())}"
-    )
-    assert not difference, f"CHAOS_SEED={seed}: {difference}\n{stack.ingest.log.read_text()[-5000:]}"
-    assert count_dead_letters(stack.databases, contexts) == 0
-    newest = {key[:3]: stored[key] for key in sorted(stored)}
-    assert latest_values(stack.databases, contexts) == newest
+    bout = Bout(stack, [stack.ingest], seed)
+    bout.fight(ROUNDS)
+    bout.check()
+
+
+@pytest.mark.skipif(ROUNDS < 10, reason="left to make chaos: another two processes take time to start")
+@pytest.mark.timeout(60 + 20 * ROUNDS)
+def test_two_ingest_processes_share_the_messages_and_lose_none(
+    stack: Stack, pair: list[IngestProcess], seed: int
+):
+    bout = Bout(stack, pair, seed)
+    bout.fight(ROUNDS // 3)
+    bout.check()
