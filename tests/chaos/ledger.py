@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -21,6 +22,10 @@ class Key(NamedTuple):
     point: str
     microseconds: int
     """Since the epoch."""
+
+    def __str__(self) -> str:
+        time = datetime.fromtimestamp(self.microseconds / 1e6, UTC)
+        return f"{self.tenant}/{self.device}/{self.point} of {time:%H:%M:%S.%f}"
 
 
 @dataclass
@@ -41,8 +46,8 @@ class Difference:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(found)} {name}" for name, found in vars(self).items())
-        examples = {name: sorted(found)[:3] for name, found in vars(self).items() if found}
-        return f"{counts}; for example {examples}" if self else "no difference"
+        first = {name: [str(key) for key in sorted(found)[:5]] for name, found in vars(self).items() if found}
+        return f"{counts}; the first are {first}" if self else "no difference"
 
 
 def compare(

@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ class Bout:
         self._load.start()
         try:
             for number, round_ in enumerate(plan(self._dice, rounds), 1):
-                print(f"round {number}: {round_}", flush=True)
+                print(f"{datetime.now(UTC):%H:%M:%S} round {number}: {round_}", flush=True)
                 self._faults.happen(round_)
         finally:
             self._load.stop()
@@ -91,7 +92,7 @@ class Bout:
             f"{self._load.messages} messages with {len(sent)} readings; {len(may_lack)} without a promise, "
             f"of which the broker lost {len(may_lack - stored.keys())}"
         )
-        assert not difference, difference
+        assert not difference, str(difference)
         assert count_dead_letters(self._stack.databases, self._contexts) == 0
         latest = latest_values(self._stack.databases, self._contexts)
         newest = {key[:3]: stored[key] for key in sorted(stored)}
