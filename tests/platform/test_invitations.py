@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 
 from insula_platform.invitations.links import invitation_link
 from insula_platform.people import Account, member_of
+from insula_platform.signin.throttle import MAX_PER_ACCOUNT, MAX_PER_ADDRESS
 from insula_tenants.audit import list_entries
 from insula_tenants.context import TenantContext
 from insula_tenants.invitations import invite
@@ -240,14 +241,14 @@ def test_a_form_of_another_site_is_not_taken(live: Live):
 def test_guessing_is_slowed_down(live: Live):
     token = invited(live, newcomer())
     with Browser(live) as browser:
-        for _ in range(10):
+        for _ in range(MAX_PER_ADDRESS):
             refused(browser, "a guess")
         answer = open_link(browser, token)
         assert (answer.status_code, "Too many failed attempts" in answer.text) == (429, True)
         assert int(answer.headers["retry-after"]) > 0
         live.platform.throttle._failures.clear()
         page = open_link(browser, invited(live, "throttled@example.com"))
-        for _ in range(10):
+        for _ in range(MAX_PER_ACCOUNT):
             page = browser.submit(page, password="not the password")
         assert browser.submit(page, password=PASSWORD).status_code == 429
         assert role_of(live, "throttled@example.com") is None

@@ -49,11 +49,6 @@ class _Visit(NamedTuple):
     def address(self) -> str:
         return self.request.client.host if self.request.client else ""
 
-    @property
-    def guesser(self) -> str:
-        """Under which name the brake counts invitations that do not exist."""
-        return f"invitations from {self.address}"
-
 
 @router.get("/invitation")
 def invitation_form(request: Request, platform: CurrentPlatform) -> Response:
@@ -140,7 +135,7 @@ def _visit(request: Request, platform: Platform, body: bytes | None) -> _Visit |
         )
     if not forms.is_own_form(platform.settings, request, visit.given.get("form_token")):
         return _code_form(request, platform, message=_OLD_FORM, status=403)
-    if wait := platform.throttle.wait(visit.guesser, visit.address):
+    if wait := platform.throttle.wait(None, visit.address):
         log.warning("invitation throttled", address=visit.address)
         message = TOO_MANY.format(-(-wait // 60))
         return _code_form(request, platform, message=message, status=429, retry_after=wait)
@@ -150,7 +145,7 @@ def _visit(request: Request, platform: Platform, body: bytes | None) -> _Visit |
 def _refused(visit: _Visit, error: InsulaError) -> Response:
     settings = visit.platform.settings
     if isinstance(error, service.NoInvitation):
-        visit.platform.throttle.failed(visit.guesser, visit.address)
+        visit.platform.throttle.failed(None, visit.address)
         log.warning("invitation refused", address=visit.address)
         title, advice = "This invitation cannot be used", "Ask whoever invited you for a new one."
     elif isinstance(error, service.TenantTakesNobody):

@@ -47,15 +47,18 @@ class Throttle:
         self._lock = threading.Lock()
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def wait(self, email: str, address: str) -> int:
-        """Seconds to wait before the next try is heard; 0 when it is heard at once."""
-        with self._lock:
-            return max(self._wait(f"a {email}", MAX_PER_ACCOUNT), self._wait(f"i {address}", MAX_PER_ADDRESS))
+    def wait(self, email: str | None, address: str) -> int:
+        """Seconds to wait before the next try is heard; 0 when it is heard at once.
 
-    def failed(self, email: str, address: str) -> None:
+        `email` is None for a guess at something that belongs to no account.
+        """
+        with self._lock:
+            return max(self._wait(name, allowed) for name, allowed in _counted(email, address))
+
+    def failed(self, email: str | None, address: str) -> None:
         """Remember a failure."""
         with self._lock:
-            for name in (f"a {email}", f"i {address}"):
+            for name, _ in _counted(email, address):
                 start, count = self._failures.pop(name, (0.0, 0))
                 if time.monotonic() - start > WINDOW:
                     start, count = time.monotonic(), 0
@@ -72,3 +75,9 @@ class Throttle:
         start, count = self._failures.get(name, (0.0, 0))
         left = start + WINDOW - time.monotonic()
         return int(left) + 1 if count >= allowed and left > 0 else 0
+
+
+def _counted(email: str | None, address: str) -> list[tuple[str, int]]:
+    """Under which names a try is counted, and how many failures each may have."""
+    counted = [(f"i {address}", MAX_PER_ADDRESS)]
+    return counted if email is None else [(f"a {email}", MAX_PER_ACCOUNT), *counted]
