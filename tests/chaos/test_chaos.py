@@ -92,8 +92,9 @@ class Bout:
             f"{self._load.messages} messages with {len(sent)} readings; {len(may_lack)} without a promise, "
             f"of which the broker lost {len(may_lack - stored.keys())}"
         )
-        assert not difference, str(difference)
-        assert count_dead_letters(self._stack.databases, self._contexts) == 0
+        letters = count_dead_letters(self._stack.databases, self._contexts)
+        assert not difference, f"{difference}; {letters} dead letters"
+        assert letters == 0
         latest = latest_values(self._stack.databases, self._contexts)
         newest = {key[:3]: stored[key] for key in sorted(stored)}
         assert {place: value for place, value in latest.items() if place[1] in self._devices} == newest

@@ -6,8 +6,8 @@ from insula_ingest.device.sent import KEPT, Sent, SentMessages
 from insula_platform.broker.mosquitto import AUTOSAVE
 
 
-def sent(messages: SentMessages, *payloads: bytes) -> list[Sent]:
-    return [messages.add(payload) for payload in payloads]
+def sent(messages: SentMessages, *payloads: bytes, at: float = 100.0) -> list[Sent]:
+    return [messages.add(payload, at) for payload in payloads]
 
 
 def test_what_was_acknowledged_lately_is_sent_again_with_all_that_came_after_it():
@@ -25,17 +25,28 @@ def test_what_is_only_on_its_way_is_left_to_the_connection():
     assert messages.take_all() == []
 
 
-def test_a_message_is_safe_when_the_broker_has_answered_twice_after_the_time():
+def test_a_message_is_safe_when_the_broker_has_answered_twice_what_was_sent_after_the_time():
     messages = SentMessages()
-    first, second, third = sent(messages, b"1", b"2", b"3")
-    messages.acknowledge(first, 100.0)
-    messages.acknowledge(second, 100.1 + KEPT)  # it may have been halted, and be killed before it writes
+    [first] = sent(messages, b"1", at=100.0)
+    messages.acknowledge(first, 100.1)
+    second, third = sent(messages, b"2", b"3", at=100.2 + KEPT)
+    messages.acknowledge(second, 100.3 + KEPT)  # it may be killed before it writes
     assert messages.take_all() == [b"1", b"2", b"3"]
-    first, second, third = sent(messages, b"1", b"2", b"3")
-    messages.acknowledge(first, 200.0)
-    messages.acknowledge(second, 200.1 + KEPT)
-    messages.acknowledge(third, 200.2 + KEPT)
+    [first] = sent(messages, b"1", at=200.0)
+    messages.acknowledge(first, 200.1)
+    second, third = sent(messages, b"2", b"3", at=200.2 + KEPT)
+    messages.acknowledge(second, 200.3 + KEPT)
+    messages.acknowledge(third, 200.3 + KEPT)
     assert messages.take_all() == [b"2", b"3"]
+
+
+def test_answers_that_were_read_late_prove_nothing():
+    messages = SentMessages()
+    first, second, third = sent(messages, b"1", b"2", b"3", at=100.0)
+    messages.acknowledge(first, 100.1)
+    messages.acknowledge(second, 110.0)
+    messages.acknowledge(third, 110.0)
+    assert messages.take_all() == [b"1", b"2", b"3"]
 
 
 def test_what_nobody_took_is_sent_again_from_there_on():

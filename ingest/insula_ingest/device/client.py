@@ -291,7 +291,7 @@ class Device:
                 message, self._status = (self._status_topic, self._status, None), None
             elif (waiting := self._again or self._queue) and self._patience is None:
                 payload = waiting.popleft()
-                message = (self._telemetry, payload, self._sent.add(payload))
+                message = (self._telemetry, payload, self._sent.add(payload, time.monotonic()))
             else:
                 return None
             self._sending = True

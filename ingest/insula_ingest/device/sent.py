@@ -20,8 +20,10 @@ class Sent:
     """One message, since it was handed over to the connection."""
 
     payload: bytes
+    sent_at: float
+    """Monotonic seconds."""
     acknowledged_at: float | None = None
-    """Monotonic seconds; None while it is on its way."""
+    """None while it is on its way."""
     returned: bool = False
     """The broker has it, and nobody who would take it."""
     replaced: bool = False
@@ -36,22 +38,24 @@ class SentMessages:
         self.returned = 0
         """How many of them nobody takes."""
         self._messages: deque[Sent] = deque()
-        self._heard_at: float | None = None
+        self._alive_at: float | None = None
+        """When the broker has lived for certain: it answered what was sent then."""
 
-    def add(self, payload: bytes) -> Sent:
-        """A message that is sent now."""
-        message = Sent(payload)
+    def add(self, payload: bytes, now: float) -> Sent:
+        """A message that is sent `now`, in monotonic seconds."""
+        message = Sent(payload, now)
         self._messages.append(message)
         return message
 
     def acknowledge(self, message: Sent, now: float) -> None:
         """The broker has taken the message, at `now` in monotonic seconds."""
         message.acknowledged_at = now
-        # The answer before this one: a broker works in rounds, answers and only then writes to disk. When it
+        # By when things were sent, not by when an answer is read: that may have waited in this machine. And by
+        # the answer before this one: a broker works in rounds, answers and only then writes to disk. When it
         # answers again it has finished the round of the earlier answer, however long it was halted meanwhile.
-        if self._heard_at is not None:
-            self._forget_before(self._heard_at - KEPT)
-        self._heard_at = now
+        if self._alive_at is not None:
+            self._forget_before(self._alive_at - KEPT)
+        self._alive_at = max(message.sent_at, self._alive_at or message.sent_at)
 
     def give_back(self, message: Sent) -> None:
         """The broker has nobody who takes the message."""
