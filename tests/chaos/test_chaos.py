@@ -70,6 +70,7 @@ class Bout:
         self._devices = {sender.slug for sender in senders}
         self._dice = random.Random(seed)
         self._faults = Faults(stack, ingests, self._dice)
+        self._ingests = ingests
 
     def fight(self, rounds: int) -> None:
         """All rounds under load; then everything sent is acknowledged."""
@@ -93,7 +94,8 @@ class Bout:
             f"of which the broker lost {len(may_lack - stored.keys())}"
         )
         letters = count_dead_letters(self._stack.databases, self._contexts)
-        assert not difference, f"{difference}; {letters} dead letters"
+        logs = "\n".join(each.log.read_text()[-5000:] for each in self._ingests)
+        assert not difference, f"{difference}; {letters} dead letters\n{logs}"
         assert letters == 0
         latest = latest_values(self._stack.databases, self._contexts)
         newest = {key[:3]: stored[key] for key in sorted(stored)}

@@ -50,7 +50,7 @@ class SentMessages:
     def acknowledge(self, message: Sent, now: float) -> None:
         """The broker has taken the message, at `now` in monotonic seconds."""
         message.acknowledged_at = now
-        # By when things were sent, not by when an answer is read: that may have waited in this machine. And by
+        # By when things were sent, not by when an answer is read: it may have waited in this machine. And by
         # the answer before this one: a broker works in rounds, answers and only then writes to disk. When it
         # answers again it has finished the round of the earlier answer, however long it was halted meanwhile.
         if self._alive_at is not None:
