@@ -25,6 +25,12 @@ fuzz: $(VENV)/.dev ## 120 000 broken payloads of every format against the codecs
 	INSULA_FUZZ_PAYLOADS=$(FUZZ_PAYLOADS) $(BIN)/python -m pytest --timeout 1800 tests/ingest/test_fuzz.py
 FUZZ_PAYLOADS ?= 120000
 
+.PHONY: chaos
+chaos: $(VENV)/.dev system-packages ## 30 rounds of kill -9 under load; CHAOS_SEED= repeats one, CHAOS_ROUNDS= makes more
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_SEED=$(CHAOS_SEED) $(BIN)/python -m pytest -s tests/chaos
+CHAOS_ROUNDS ?= 30
+CHAOS_SEED ?=
+
 .PHONY: screenshots
 screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images anew, from a running demo
 	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py

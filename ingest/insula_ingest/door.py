@@ -4,9 +4,9 @@ A device is asked before its tenant, so one that floods spends its own tokens an
 message with more values than there are tokens left is let in and makes a debt: a large one is paid for by
 those after it.
 
-Buckets hold some seconds' worth. While ingest itself is behind, because it or a database was away and the
-broker kept what came, they may fill up for as long as that has lasted: nobody is over the limit for what the
-platform made them wait with.
+Buckets hold some seconds' worth. While ingest itself is behind, because it, a database or the broker was away
+and the messages waited, they may fill up for as long as that has lasted: nobody is over the limit for what
+the platform made them wait with.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ BURST = 10.0
 CATCH_UP = 3600.0
 """Seconds' worth at the start of the process, when nobody knows for how long ingest was away."""
 
-SETTLED = 5.0
-"""Seconds without being behind after which buckets hold `BURST` again."""
+SETTLED = 70.0
+"""Seconds without being behind after which buckets hold `BURST` again. Devices that lost the broker take up
+to a minute to come back, with all that they have kept."""
 
 LETTERS_A_SECOND, LETTERS_AT_ONCE = 1.0, 120.0
 """Dead letters of one device."""

@@ -54,7 +54,10 @@ class MqttSource:
         """Nothing is connected before `start`."""
         self._settings = settings
         self._five = settings.mqtt_version == "5"
-        self._filters = [SHARE + each if settings.ingest_share else each for each in TELEMETRY]
+        shared = [SHARE + each for each in TELEMETRY]
+        self._filters, self._others = (
+            (shared, list(TELEMETRY)) if settings.ingest_share else (list(TELEMETRY), shared)
+        )
         self._handlers: dict[str, Handler] = {}
         self._session = 0
         self._chunks: deque[list[Message]] = deque()
@@ -127,8 +130,14 @@ class MqttSource:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the broker is likely to hold back messages for want of room here."""
-        return self._in_flight >= 0.9 * self._settings.ingest_receive_maximum or self.is_full
+        """Whether messages are likely to wait: at the broker, for want of room here, or at devices that have
+        no broker.
+        """
+        return (
+            not self._subscribed.is_set()
+            or self._in_flight >= 0.9 * self._settings.ingest_receive_maximum
+            or self.is_full
+        )
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """Tell the broker that these are stored.
@@ -290,6 +299,10 @@ class MqttSource:
         self._connected = True
         # Again on every connect: the broker may have lost its sessions.
         client.subscribe([(each, 1) for each in self._filters])
+        if self._five:
+            # The session may have them from before INSULA_INGEST_SHARE was changed, and each message would
+            # come twice. After the subscription, so that there is no moment without one.
+            client.unsubscribe(self._others)
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object

@@ -21,6 +21,7 @@ from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
+from insula_platform.invitations.routes import router as invitations
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.live.routes import router as live
@@ -148,6 +149,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
     app.include_router(signin_routes)
+    app.include_router(invitations)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))

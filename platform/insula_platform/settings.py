@@ -11,14 +11,32 @@ from pydantic import Field, SecretStr, field_validator
 from insula_tenants.settings import TenantsSettings
 
 
-class PlatformSettings(TenantsSettings):
-    """What the API, the sign-in pages and the OAuth provider need to know."""
+class AddressSettings(TenantsSettings):
+    """Where people reach the platform: all that a command needs to write a link."""
 
     public_url: str = Field(
         default="http://127.0.0.1:8000",
         description="The URL people and programs reach the platform at, without a path: the OAuth issuer. "
         "Plain http is accepted on a loopback address alone.",
     )
+
+    @field_validator("public_url", "ui_url", check_fields=False)
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        """The URL's origin: tokens and redirects stand on it, so it must be exact and safe."""
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+            raise ValueError("give a URL like https://insula.example.com")
+        if parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ValueError("give the URL without path, query and fragment: a host of its own")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("use https: plain http is accepted on a loopback address alone")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+class PlatformSettings(AddressSettings):
+    """What the API, the sign-in pages and the OAuth provider need to know."""
+
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, ge=1, le=65535, description="Port the API listens on.")
     secret_key: SecretStr = Field(
@@ -59,19 +77,6 @@ class PlatformSettings(TenantsSettings):
         le=65535,
         description="Port of the worker's Prometheus metrics; without it there are none.",
     )
-
-    @field_validator("public_url", "ui_url")
-    @classmethod
-    def _origin(cls, value: str) -> str:
-        """The URL's origin: tokens and redirects stand on it, so it must be exact and safe."""
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
-            raise ValueError("give a URL like https://insula.example.com")
-        if parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise ValueError("give the URL without path, query and fragment: a host of its own")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise ValueError("use https: plain http is accepted on a loopback address alone")
-        return f"{parts.scheme}://{parts.netloc.lower()}"
 
     @property
     def is_https(self) -> bool:

@@ -45,6 +45,8 @@ OPEN = {
     "/docs",
     "/docs/static",
     "/healthz",
+    "/invitation",
+    "/invitation/join",
     "/oauth/authorize",
     "/oauth/jwks.json",
     "/oauth/logout",

@@ -23,6 +23,7 @@ from insula_platform.app import create_app
 from insula_platform.oauth.clients import create_service_client, ensure_ui_client
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
+from insula_tenants.invitations import invite
 from insula_tenants.migrate import migrate
 from tests.e2e.stack import IngestProcess, Stack
 from tests.platform.conftest import Authorization, Browser, Live, returned
@@ -31,6 +32,7 @@ from tests.servers.platform import listen, serving
 from tests.waiting import eventually
 
 PASSWORD = "the password of ada 5yZq"
+NEWCOMERS_PASSWORD = "the password of a newcomer 6tHs"
 WRONG = "a password that is wrong 8wQx"
 UI_SECRET = "the secret of the analytics UI 3kVb"
 SECRET_KEY = "the secret key of the platform 7mRt"
@@ -144,6 +146,7 @@ def _use_everything(stack: Stack, found: Traces) -> None:
         with serving(app, listener):
             live = Live(settings.public_url, settings, app.state.platform, None, service)  # type: ignore[arg-type]
             _sign_in(live, found)
+            _join(stack, live, found)
             _fail(live, found)
             private = live.platform.signing_keys.signing_key().as_dict(private=True)
             secrets |= {f"the signing key's {name}": str(private[name]) for name in ("d", "p", "q")}
@@ -191,6 +194,17 @@ def _sign_in(live: Live, found: Traces) -> None:
         assert http.post("/oauth/revoke", data=form, auth=(_UI, UI_SECRET)).status_code == 200
 
 
+def _join(stack: Stack, live: Live, found: Traces) -> None:
+    """A newcomer accepts an invitation, and tries it again."""
+    with stack.databases.core() as core:
+        token = invite(core, stack.tenants["acme"].id, "nell@example.com", "viewer")
+    found.secrets |= {"an invitation": token, "the newcomer's password": NEWCOMERS_PASSWORD}
+    with Browser(live) as browser:
+        page = browser.submit(browser.open("/invitation"), invitation=token)
+        assert browser.submit(page, name="Nell", password=NEWCOMERS_PASSWORD).is_redirect
+        assert browser.submit(browser.open("/invitation"), invitation=token).status_code == 404
+
+
 def _with_password(browser: Browser, asked: Authorization) -> dict[str, str]:
     page = browser.open("/oauth/authorize", **asked.parameters)
     refused = browser.sign_in(page, "ada@example.com", WRONG)
@@ -232,6 +246,12 @@ def _fail(live: Live, found: Traces) -> None:
         ("GET", "/oauth/logout", {"params": {"id_token_hint": secrets["the first id_token"]}}),
         ("POST", "/signin", {"data": {"email": "ada@example.com", "password": PASSWORD}}),
         ("POST", "/signin", {"content": PASSWORD.encode() + b"\xff\x00=%"}),
+        ("POST", "/invitation", {"data": {"invitation": secrets["an invitation"]}}),
+        (
+            "POST",
+            "/invitation/join",
+            {"data": {"invitation": secrets["an invitation"], "password": PASSWORD}},
+        ),
         ("GET", "/oauth/userinfo", {"headers": {"Authorization": f"Bearer {bearer}"}}),
     ]
     with httpx.Client(base_url=live.url) as http:
@@ -284,7 +304,8 @@ def test_no_secret_stands_in_a_command_line(traces: Traces):
 def test_what_was_searched_is_what_was_written(traces: Traces):
     """Each place has words that it should have: nothing was looked for in an empty file."""
     expected = {
-        "platform.log": "signed in",
+        "platform.log": "invitation accepted",
+        "table insula.invitations": "nell@example.com",
         "ingest.log": "connected to the broker",
         "broker/state/mosquitto.log": "acme/meter",
         "broker/state/logins.json": "acme/meter",

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,26 +29,39 @@ from tests.servers.platform import listen, serving
 from tests.servers.postgres import EmbeddedPostgres
 from tests.waiting import eventually
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 class IngestProcess:
-    """`python -m insula_ingest`."""
+    """`python -m insula_ingest`, or another program in its place."""
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self.log = directory / "ingest.log"
-        self._ready = directory / "ingest-ready"
+    def __init__(self, directory: Path, environment: dict[str, str], name: str = "ingest") -> None:
+        self.log = directory / f"{name}.log"
+        self.program = ["insula_ingest"]
+        self._ready = directory / f"{name}-ready"
         self._environment = {**os.environ, **environment, "INSULA_INGEST_READY_FILE": str(self._ready)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; it connects by itself."""
+        self._ready.unlink(missing_ok=True)  # a process that was killed left it
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "insula_ingest"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", *self.program],
+                env=self._environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
             )
 
     def wait_ready(self) -> None:
         """Until it is subscribed. Before the first time, the broker has nobody to keep messages for."""
         eventually(self._ready.exists, seconds=20, what="the subscription of ingest")
+
+    def send_signal(self, which: signal.Signals) -> None:
+        """Halt it or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(which)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it, politely or not; its exit code."""
@@ -98,28 +111,26 @@ class Api:
 
 
 class Stack:
-    """PostgreSQL, Mosquitto and ingest, with the tenants `acme` and `globex`."""
+    """PostgreSQL, Mosquitto and ingest, with the tenants `acme` and `globex` or others."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tenants: Sequence[str] = ("acme", "globex")) -> None:
         self.postgres = EmbeddedPostgres()
         self.admin_url, self.service_url = self.postgres.create_database()
         migrate({"main": self.admin_url}, {"main": self.service_url})
         self.databases = Databases({"main": self.service_url})
         admin = Administration({"main": self.admin_url})
         self.tenants: dict[str, TenantContext] = {}
-        for slug in ("acme", "globex"):
+        for slug in tenants:
             create_tenant(admin, slug, slug.title(), plan="unlimited")
             with self.databases.core() as core:
                 self.tenants[slug] = resolve_tenant(core, slug)
         self.broker = SecuredMosquitto(directory / "broker").start()
-        self.ingest = IngestProcess(
-            directory,
-            {
-                "INSULA_DATABASE_URL": self.service_url,
-                "INSULA_MQTT_PORT": str(self.broker.port),
-                "INSULA_MQTT_PASSWORD": self.broker.passwords[INGEST],
-            },
-        )
+        self.environment = {
+            "INSULA_DATABASE_URL": self.service_url,
+            "INSULA_MQTT_PORT": str(self.broker.port),
+            "INSULA_MQTT_PASSWORD": self.broker.passwords[INGEST],
+        }
+        self.ingest = IngestProcess(directory, self.environment)
         self.ingest.start()
         self.ingest.wait_ready()
 

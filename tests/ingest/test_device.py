@@ -133,7 +133,7 @@ def test_the_last_will_says_offline_when_the_device_dies(tmp_path: Path) -> None
 
 
 def test_nothing_is_lost_when_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
-    with broker(tmp_path) as server, lamp(server.port) as device:
+    with broker(tmp_path) as server, listening(server.port) as listener, lamp(server.port) as device:
         for n in range(50):
             device.publish({"illuminance": n})
         device.flush(DEADLINE)
@@ -143,10 +143,41 @@ def test_nothing_is_lost_when_the_broker_is_killed_and_comes_back(tmp_path: Path
         with pytest.raises(UnacknowledgedError, match="350 messages of device acme/lamp-1 not acknowledged"):
             device.flush(0.0)
         server.start()
+        device.flush(DEADLINE)
+        seen = listener.wait("telemetry", lambda seen: seen[-1]["values"]["illuminance"] == 399)
+    assert {payload["values"]["illuminance"] for payload in seen} == set(range(400))
+
+
+def test_what_the_broker_acknowledged_and_forgot_is_sent_again_in_order(tmp_path: Path) -> None:
+    # This broker writes nothing to disk: after `kill -9` it knows of nothing.
+    settings = "allow_anonymous true\nautosave_interval 0"
+    with broker(tmp_path, settings) as server, lamp(server.port) as device:
+        with listening(server.port) as before:
+            for n in range(50):
+                device.publish({"illuminance": n}, at=NOON)
+            device.flush(DEADLINE)
+            before.wait("telemetry", lambda seen: len(seen) == 50)
+        server.stop(signal.SIGKILL)
+        server.start()
+        with listening(server.port) as after:
+            seen = after.wait("telemetry", lambda seen: len(seen) >= 50)
+            device.flush(DEADLINE)
+    assert [payload["values"]["illuminance"] for payload in seen] == list(range(50))
+
+
+def test_readings_that_nobody_takes_are_kept_until_somebody_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with broker(tmp_path) as server, lamp(server.port) as device:
+        for n in range(5):
+            device.publish({"illuminance": n})
+        with pytest.raises(UnacknowledgedError, match=r"5 messages .* nobody takes its readings"):
+            device.flush(2.5)  # long enough for a second attempt
         with listening(server.port) as listener:
             device.flush(DEADLINE)
-            seen = listener.wait("telemetry", lambda seen: len(seen) >= 350)
-    assert {payload["values"]["illuminance"] for payload in seen} >= set(range(50, 400))
+            seen = listener.wait("telemetry", lambda seen: len(seen) >= 5)
+    assert [payload["values"]["illuminance"] for payload in seen] == list(range(5))
+    assert caplog.text.count("nobody takes its readings") == 1
 
 
 def test_a_device_may_start_before_its_broker_and_a_full_queue_drops_the_oldest(
@@ -225,7 +256,8 @@ def test_leaving_the_block_tells_of_a_refused_message(locked_broker: MosquittoSe
 
 def test_a_device_that_is_refused_later_says_so_and_comes_back_when_it_may(tmp_path: Path) -> None:
     told: list[DeviceError] = []
-    settings = locked_settings(tmp_path, {"acme/lamp-1": f"topic write {LAMP}/#"})
+    acl = {"acme/lamp-1": f"topic write {LAMP}/#", "listener": "topic read tenants/#"}
+    settings = locked_settings(tmp_path, acl)
     passwords = (tmp_path / "passwords").read_text()
     with broker(tmp_path, settings) as server, lamp(server.port, on_refused=told.append) as device:
         server.stop()
@@ -238,7 +270,8 @@ def test_a_device_that_is_refused_later_says_so_and_comes_back_when_it_may(tmp_p
         server.stop()
         (tmp_path / "passwords").write_text(passwords)
         server.start()
-        eventually(lambda: device.unacknowledged == 0)
+        with listening(server.port, "listener"):
+            eventually(lambda: device.unacknowledged == 0)
     assert len(told) == 1
 
 
@@ -312,8 +345,7 @@ def test_tls_protects_the_connection_and_a_strange_certificate_is_refused(tmp_pa
     file = certificate(tmp_path)
     with broker(tmp_path, f"allow_anonymous true\ncertfile {file}\nkeyfile {file}") as server:
         with lamp(server.port, tls=ssl.create_default_context(cafile=file)) as device:
-            device.publish({"illuminance": 1})
-            device.flush(DEADLINE)
+            device.flush(DEADLINE)  # its status
         complaint = rf"the certificate of 127.0.0.1:{server.port} is not trusted: self.signed"
         with pytest.raises(DeviceRefusedError, match=complaint):
             lamp(server.port, tls=ssl.create_default_context()).open()

@@ -78,7 +78,8 @@ def test_a_tenant_is_made_once_for_a_key_and_its_invitation_is_shown_once(operat
     assert len(made["invitation"]) >= 43
     again = operator.ask("POST", "/tenants", wanted, **{"Idempotency-Key": "k1"})
     assert again.status_code == 200
-    assert again.json() == made | {"invitation": None}
+    assert made["invitation_link"] == f"{operator.live.url}/invitation#{made['invitation']}"
+    assert again.json() == made | {"invitation": None, "invitation_link": None}
     other = operator.ask("POST", "/tenants", wanted | {"name": "Other"}, **{"Idempotency-Key": "k1"})
     assert (other.status_code, other.json()["type"]) == (409, "/problems/conflict")
     # Another client's key is another key.
@@ -335,7 +336,9 @@ def insula(fresh_deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Any
 
 def test_the_command_line_does_the_same(fresh_deployment: Deployment, insula: Any):
     made = insula("tenant", "create", "op-cli", "--name", "By hand", "--owner-email", "ada@example.com")
-    assert made["invitation"]
+    assert made["invitation_link"].endswith(f"/invitation#{made['invitation']}")
+    invited = insula("tenant", "invite", "op-cli", "grace@example.com")
+    assert invited["invitation_link"].endswith(f"/invitation#{invited['invitation']}")
     assert [row["slug"] for row in insula("tenant", "list")] == ["acme", "globex", "op-cli"]
     assert insula("tenant", "show", "op-cli")["name"] == "By hand"
     suspended = insula("tenant", "suspend", "op-cli", "--reason", "unpaid")

@@ -53,6 +53,11 @@ class BrokerProcess:
             else:
                 return
 
+    def send_signal(self, which: signal.Signals) -> None:
+        """Halt it or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(which)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
         """End the process and give its exit code; with SIGTERM Mosquitto writes its sessions to disk."""
         if self._process is None:

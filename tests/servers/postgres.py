@@ -9,7 +9,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,18 +54,20 @@ class EmbeddedPostgres(PostgresServer):
         super().__init__(self._server.get_uri())
 
     def restart(self, *, crash: bool) -> None:
-        """Stop at once (`crash`: kill -9 the postmaster) and start again on the same data."""
+        """Stop at once (`crash`: kill -9 the postmaster and all its children) and start on the same data."""
         with self.away(crash=crash):
             pass
 
     @contextmanager
     def away(self, *, crash: bool = False) -> Iterator[None]:
         """The server is down while the block runs."""
-        postmaster = psutil.Process(self._server.get_pid())
-        processes = [postmaster, *postmaster.children(recursive=True)]
-        postmaster.send_signal(signal.SIGKILL if crash else signal.SIGINT)
+        processes = self._processes()
+        if crash:
+            self._signal(processes, signal.SIGKILL)
+        else:
+            processes[0].send_signal(signal.SIGINT)
         deadline = time.monotonic() + 30
-        # The children notice a little later, and the shared memory is theirs until then.
+        # The shared memory is the children's until they have noticed.
         while any(_lives(process) for process in processes):
             assert time.monotonic() < deadline, "the old server is still there"
             time.sleep(0.05)
@@ -76,6 +78,27 @@ class EmbeddedPostgres(PostgresServer):
             yield
         finally:
             self._server.ensure_postgres_running()
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """The server is there and does nothing while the block runs."""
+        processes = self._processes()
+        self._signal(processes, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(processes, signal.SIGCONT)
+
+    def _processes(self) -> list[psutil.Process]:
+        """The postmaster, and then its children."""
+        postmaster = psutil.Process(self._server.get_pid())
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    @staticmethod
+    def _signal(processes: list[psutil.Process], which: signal.Signals) -> None:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # a connection that has just ended
+                process.send_signal(which)
 
     def stop(self) -> None:
         """Stop the server and remove its data."""

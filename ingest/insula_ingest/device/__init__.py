@@ -1,6 +1,7 @@
 """The device's side of MQTT: `Device`, its payloads and its errors.
 
-`client.py`, `payload.py` and `errors.py` need paho-mqtt and nothing else of this project: copy them.
+`client.py`, `sent.py`, `payload.py` and `errors.py` need paho-mqtt and nothing else of this project: copy
+them.
 """
 
 from insula_ingest.device.client import PASSWORD_VARIABLE, Device, Protocol

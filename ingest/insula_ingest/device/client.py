@@ -4,7 +4,8 @@
         device.publish({"temperature": 21.5})
 
 Readings go out at QoS 1 and wait in a bounded queue while the broker is away; the connection comes back by
-itself. `tenants/{tenant}/devices/{device}/status` says `online` or, by the last will, `offline`.
+itself, and what the broker may have lost is sent again. `tenants/{tenant}/devices/{device}/status` says
+`online` or, by the last will, `offline`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from insula_ingest.device.errors import (
     UnacknowledgedError,
 )
 from insula_ingest.device.payload import Record, Value, encode_record, encode_records
+from insula_ingest.device.sent import Sent, SentMessages
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,9 @@ _IN_FLIGHT = 100
 _TRY_LATER = {0x88, 0x89, 0x97, 0x9F}
 """Reasons of a CONNACK that pass by themselves: server unavailable, busy, quota exceeded, rate exceeded."""
 _SESSION_TAKEN_OVER = 0x8E
+_NO_MATCHING_SUBSCRIBERS = 0x10
+_TRY_AGAIN = 1.0
+"""Seconds after which a message that nobody took is sent again."""
 _SHORT = 5.0
 """Seconds; a connection lost sooner than this makes one suspect a second program of the same name."""
 
@@ -111,6 +116,15 @@ class Device:
         # paho calls back with a lock of its own held, so this one is never held while calling paho.
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
+        self._again: deque[bytes] = deque()
+        """Goes out before the queue, and counts for no limit: it was accepted once."""
+        self._sent = SentMessages()
+        self._on_their_way: dict[int, Sent] = {}
+        """By packet identifier."""
+        self._answered: dict[int, ReasonCode] = {}
+        """Answers that came before `publish` told the packet identifier."""
+        self._status_mids: set[int] = set()
+        self._patience: threading.Timer | None = None
         self._status: bytes | None = None
         self._in_flight = 0
         self._window = _IN_FLIGHT
@@ -238,7 +252,8 @@ class Device:
                 raise UnacknowledgedError(self.name, count, self._trouble or "no answer in time")
 
     def _outstanding(self) -> int:
-        return len(self._queue) + self._in_flight + (self._status is not None)
+        waiting = len(self._queue) + len(self._again) + self._sent.returned
+        return waiting + self._in_flight + (self._status is not None)
 
     def _enqueue(self, payload: bytes) -> None:
         with self._changed:
@@ -259,30 +274,45 @@ class Device:
     def _send(self) -> None:
         """Hand over to paho, in order, what the window has room for; one thread at a time."""
         while (message := self._take()) is not None:
-            topic, payload, retain = message
+            topic, payload, sent = message
             try:
-                self._client.publish(topic, payload, qos=1, retain=retain)
+                mid = self._client.publish(topic, payload, qos=1, retain=sent is None).mid
+                self._handed_over(mid, sent)
             finally:
                 with self._changed:
                     self._sending = False
 
-    def _take(self) -> tuple[str, bytes, bool] | None:
+    def _take(self) -> tuple[str, bytes, Sent | None] | None:
         with self._changed:
             if self._sending or self._state != "connected" or self._in_flight >= self._window:
                 return None
+            message: tuple[str, bytes, Sent | None]
             if self._status is not None:
-                message, self._status = (self._status_topic, self._status, True), None
-            elif self._queue:
-                message = (self._telemetry, self._queue.popleft(), False)
+                message, self._status = (self._status_topic, self._status, None), None
+            elif (waiting := self._again or self._queue) and self._patience is None:
+                payload = waiting.popleft()
+                message = (self._telemetry, payload, self._sent.add(payload, time.monotonic()))
             else:
                 return None
             self._sending = True
             self._in_flight += 1
             return message
 
+    def _handed_over(self, mid: int, sent: Sent | None) -> None:
+        with self._changed:
+            if sent is None:
+                self._status_mids.add(mid)
+            else:
+                self._on_their_way[mid] = sent
+            answer = self._answered.pop(mid, None)
+        if answer is not None:
+            self._settle(mid, answer)
+
     def _leave(self) -> None:
         with self._changed:
             self._state = "closed"
+            if self._patience is not None:
+                self._patience.cancel()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -310,6 +340,7 @@ class Device:
             # A broker that says nothing allows 65 535 (MQTT 5, 3.2.2.3.3).
             self._window = min(_IN_FLIGHT, getattr(properties, "ReceiveMaximum", _IN_FLIGHT))
             self._status = b"online"
+            self._again.extendleft(reversed(self._sent.take_all()))
             self._changed.notify_all()
         self._send()
 
@@ -357,21 +388,54 @@ class Device:
         self,
         _client: mqtt.Client,
         _userdata: object,
-        _message_id: int,
+        message_id: int,
         reason: ReasonCode,
         _properties: Properties,
     ) -> None:
         with self._changed:
+            if message_id not in self._on_their_way and message_id not in self._status_mids:
+                self._answered[message_id] = reason
+                return
+        self._settle(message_id, reason)
+        self._send()
+
+    def _settle(self, mid: int, reason: ReasonCode) -> None:
+        with self._changed:
+            sent = self._on_their_way.pop(mid, None)
+            self._status_mids.discard(mid)
             self._in_flight -= 1
             first, self._refusing = reason.is_failure and not self._refusing, reason.is_failure
             if reason.is_failure:
                 self._refused_messages += 1
                 self._refused_reason = str(reason)
+            if sent is not None:
+                self._settle_reading(sent, reason)
             self._changed.notify_all()
         if first:
             log.error("%s: the broker refuses its messages: %s", self.name, reason)
         if reason.is_failure:
             self._tell(PublishRefusedError(self.name, str(reason), 1))
+
+    def _settle_reading(self, sent: Sent, reason: ReasonCode) -> None:
+        if reason.is_failure:
+            self._sent.refuse(sent)
+        elif reason.value == _NO_MATCHING_SUBSCRIBERS:
+            self._sent.give_back(sent)
+            if self._patience is None:
+                if not self._trouble:
+                    log.warning("%s: nobody takes its readings; they are kept", self.name)
+                self._trouble = "nobody takes its readings: is ingest connected to this broker?"
+                self._patience = threading.Timer(_TRY_AGAIN, self._try_again)
+                self._patience.daemon = True
+                self._patience.start()
+        else:
+            self._sent.acknowledge(sent, time.monotonic())
+            self._trouble = ""
+
+    def _try_again(self) -> None:
+        with self._changed:
+            self._patience = None
+            self._again.extendleft(reversed(self._sent.take_returned()))
         self._send()
 
     def _away(self, trouble: str) -> None:

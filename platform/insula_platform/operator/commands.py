@@ -39,13 +39,29 @@ def tenant_create(
             admins, slug, name, database=database, plan=plan, owner_email=owner_email, actor=acting_operator()
         )
     if as_json:
-        print_json({"id": made.id, "slug": made.slug, "invitation": made.invitation})
+        print_json({"id": made.id, "slug": made.slug, **_invitation(made.invitation)})
         return
     console = Console()
     console.print(f"tenant {slug} is ready ({made.id})", highlight=False)
     if made.invitation is not None:
-        console.print(f"invitation of {owner_email}, shown this once, good for 14 days:", highlight=False)
-        console.print(made.invitation, highlight=False, markup=False)
+        _print_invitation(owner_email, made.invitation)
+
+
+@tenant.command(name="invite")
+def tenant_invite(
+    slug: Slug,
+    email: Annotated[str, typer.Argument(help="Whom to invite as an owner.")],
+    as_json: AsJson = False,
+) -> None:
+    """Invite an owner, in place of an open invitation to the same address."""
+    from insula_platform.operator import service
+
+    with _databases() as databases:
+        token = service.invite_owner(databases, slug, email, actor=_actor())
+    if as_json:
+        _print_json(_invitation(token))
+    else:
+        _print_invitation(email, token)
 
 
 @tenant.command(name="list")
@@ -178,6 +194,23 @@ def acting_operator() -> Any:
     from insula_tenants.audit import Actor
 
     return Actor("operator", f"cli uid {os.getuid()}")
+
+
+def _invitation(token: str | None) -> dict[str, str | None]:
+    from insula_platform.invitations.links import invitation_link
+    from insula_platform.settings import AddressSettings
+
+    link = invitation_link(AddressSettings().public_url, token) if token is not None else None
+    return {"invitation": token, "invitation_link": link}
+
+
+def _print_invitation(email: str | None, token: str) -> None:
+    console = Console()
+    console.print(
+        f"{email} can join here, once, within 14 days; the link is shown this once:", highlight=False
+    )
+    # Whole on one line, however narrow the terminal: it is to be copied.
+    console.print(_invitation(token)["invitation_link"], highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_view(view: Any, *, as_json: bool) -> None:

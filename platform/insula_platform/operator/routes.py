@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from insula_platform.access import OperatorAccess, RequiresOperator
 from insula_platform.audit.schemas import OperatorEntry, operator_entry
+from insula_platform.invitations.links import invitation_link
 from insula_platform.operator import service
 from insula_platform.operator.schemas import (
     CreatedTenant,
@@ -87,7 +88,9 @@ def post_tenant(
     response.headers["Location"] = f"/api/v1/operator/tenants/{created.slug}"
     response.headers["Cache-Control"] = "no-store"
     view = service.show(platform.databases, created.slug)
-    return CreatedTenant(**view._asdict(), invitation=created.invitation)
+    token = created.invitation
+    link = invitation_link(platform.settings.public_url, token) if token is not None else None
+    return CreatedTenant(**view._asdict(), invitation=token, invitation_link=link)
 
 
 @router.get("/tenants", dependencies=_READER)
@@ -153,9 +156,9 @@ def post_owner(
 ) -> InvitedOwner:
     """Invite an owner, in place of an open invitation to the same address: one was lost or expired."""
     response.headers["Cache-Control"] = "no-store"
-    return InvitedOwner(
-        invitation=service.invite_owner(platform.databases, slug, asked.email, actor=access.actor)
-    )
+    token = service.invite_owner(platform.databases, slug, asked.email, actor=access.actor)
+    link = invitation_link(platform.settings.public_url, token)
+    return InvitedOwner(invitation=token, invitation_link=link)
 
 
 @router.get("/receipts/{tenant_id}", dependencies=_READER)

@@ -21,6 +21,11 @@ _TENANT: JsonDict = {
     "created_at": "2026-11-01T09:00:00Z",
     "delete_after": None,
 }
+_INVITATION: JsonDict = {
+    "invitation": "q1YF3v…",
+    "invitation_link": "https://insula.example.com/invitation#q1YF3v…",
+}
+_LINK = "The page on which the invited person joins: give it to them alone, it is a password."
 _PLACE = r"^[a-z][a-z0-9_-]{0,62}$"
 
 
@@ -61,12 +66,13 @@ class NewTenant(BaseModel):
 class CreatedTenant(Tenant):
     """A tenant that was just made."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {**_TENANT, "invitation": "q1YF3v…"}})
+    model_config = ConfigDict(json_schema_extra={"example": {**_TENANT, **_INVITATION}})
 
     invitation: str | None = Field(
         description="Token of the owner's invitation, good for 14 days and shown this once; null when nobody "
         "was invited, or when an earlier request with the same Idempotency-Key got it."
     )
+    invitation_link: str | None = Field(description=_LINK)
 
 
 class Suspension(BaseModel):
@@ -90,7 +96,10 @@ class NewOwner(BaseModel):
 class InvitedOwner(BaseModel):
     """An invitation that was just made."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _INVITATION})
+
     invitation: str = Field(description="Its token, good for 14 days and shown this once.")
+    invitation_link: str = Field(description=_LINK)
 
 
 class Receipt(BaseModel):

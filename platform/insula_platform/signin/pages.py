@@ -1,4 +1,4 @@
-"""The pages people see while they sign in: plain HTML, one stylesheet, no script."""
+"""The pages people see while they sign in: plain HTML, one stylesheet, no script but the invitation's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ _templates = Environment(
 )
 
 
-def page(settings: PlatformSettings, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page. It may load our stylesheet, and its forms may end at the platform or the analytics UI."""
+def page(
+    settings: PlatformSettings, template: str, *, status: int = 200, has_script: bool = False, **values: Any
+) -> HTMLResponse:
+    """One page. It may load our stylesheet, and its forms may end at the platform or the analytics UI.
+
+    With `has_script` it may run the scripts that the platform serves.
+    """
     # Chromium holds the whole chain of redirects after a form against form-action, so the UI must be in it.
     policy = (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action 'self' {settings.ui_url}"
     )
+    if has_script:
+        policy += "; script-src 'self'"
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 
 import structlog
@@ -15,19 +14,16 @@ from insula_platform.people import Account, check_password
 from insula_platform.people.service import normal_email
 from insula_platform.signin import forms, sessions
 from insula_platform.signin.pages import error_page, page
+from insula_platform.signin.throttle import Busy, password_check
 from insula_platform.state import CurrentPlatform, Platform
 
 router = APIRouter(include_in_schema=False)
 log = structlog.stdlib.get_logger("insula.signin")
 
-# Argon2 takes 64 MiB and a core for each check: more at once would starve everything else.
-_checks = threading.BoundedSemaphore(2)
-_CHECK_PATIENCE = 5.0
-
 _WRONG = "The e-mail address or the password is wrong."
 _OLD_FORM = "This page had expired. Please sign in now."
-_TOO_MANY = "Too many failed attempts. Try again in {} min."
-_BUSY = "Too many people are signing in at this moment. Try again in a few seconds."
+TOO_MANY = "Too many failed attempts. Try again in {} min."
+BUSY = "Too many people are signing in at this moment. Try again in a few seconds."
 
 
 @router.get("/signin")
@@ -52,13 +48,12 @@ def signin(request: Request, platform: CurrentPlatform, body: FormBody) -> Respo
         return again(message=_OLD_FORM, status=403)
     if wait := platform.throttle.wait(email, address):
         log.warning("sign-in throttled", address=address)
-        return again(message=_TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
-    if not _checks.acquire(timeout=_CHECK_PATIENCE):
-        return again(message=_BUSY, status=503, retry_after=5)
+        return again(message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
     try:
-        answer = _check(request, platform, email, given.get("password", ""), return_to)
-    finally:
-        _checks.release()
+        with password_check():
+            answer = _check(request, platform, email, given.get("password", ""), return_to)
+    except Busy:
+        return again(message=BUSY, status=503, retry_after=5)
     if answer is None:
         platform.throttle.failed(email, address)
         log.warning("sign-in refused", address=address)

@@ -1,4 +1,4 @@
-"""Make invitations."""
+"""Make invitations, and find them again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from insula_tenants.errors import InvalidInput
@@ -42,6 +42,19 @@ def invite(core: Session, tenant_id: UUID, email: str, role: str) -> str:
     )
     core.flush()
     return token
+
+
+def open_invitation(core: Session, token: str) -> Invitation | None:
+    """The invitation with this token, locked until the transaction ends; None when it is no good any more."""
+    return core.scalar(
+        select(Invitation)
+        .where(
+            Invitation.token_hash == token_hash(token),
+            Invitation.accepted_at.is_(None),
+            Invitation.expires_at > datetime.now(UTC),
+        )
+        .with_for_update()
+    )
 
 
 def token_hash(token: str) -> str:

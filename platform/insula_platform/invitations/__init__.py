@@ -1,0 +1,1 @@
+"""Accepting an invitation: from a link to a place in a tenant."""
