@@ -33,6 +33,7 @@ from insula_tenants.schema_versions import versions
 from insula_tenants.settings import MAIN
 from insula_tenants.storage import detect_engine
 from insula_tenants.storage.engine import FUNCTIONS_SCHEMA, install_extension
+from insula_tenants.storage.rollups import create_rollup_functions
 
 log = logging.getLogger(__name__)
 
@@ -340,6 +341,7 @@ def _prepare_functions(connection: Connection) -> None:
     """What the core tree makes in `main` and a database of tenants alone needs too."""
     with _acting_as_owner(connection, FUNCTIONS_SCHEMA):
         detect_engine(connection).create_functions(connection)
+        create_rollup_functions(connection)
 
 
 def _config(tree: str) -> Config:

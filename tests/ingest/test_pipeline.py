@@ -186,7 +186,7 @@ def test_a_tenant_whose_schema_is_of_another_release_is_held_and_the_others_go_o
     publish(TOPIC, telemetry(2.0))
     assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 2.0)]
     assert eventually(lambda: [line.message for line in caplog.records if "globex" in line.message]) == [
-        "tenant globex is held back: tenant 'globex' is at schema version future, this release needs 0001: "
+        "tenant globex is held back: tenant 'globex' is at schema version future, this release needs 0002: "
         "run `insula migrate`; the broker keeps its messages"
     ]
     with devices.databases.tenant(devices.globex) as session:

@@ -185,7 +185,7 @@ def test_every_table_of_a_tenant_is_in_the_bundle_or_follows_from_it(
             session.scalars(
                 text(
                     "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-                    " AND relkind IN ('r', 'p') AND NOT relispartition"
+                    " AND relkind IN ('r', 'p', 'v') AND NOT relispartition"
                 )
             )
         )

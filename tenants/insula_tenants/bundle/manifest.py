@@ -28,7 +28,16 @@ TABLES = (
     "dead_letters",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""
-REBUILT = ("latest", "readings", "schema_version")
+REBUILT = (
+    "latest",
+    "readings",
+    "dirty_ranges",
+    "rollup_state",
+    "readings_15m",
+    "readings_1h",
+    "readings_1d",
+    "schema_version",
+)
 """Tables of a tenant that do not: readings travel as Parquet, the others follow."""
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024

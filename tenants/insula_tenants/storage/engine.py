@@ -34,6 +34,13 @@ class StorageEngine(Protocol):
         itself, it does nothing.
         """
 
+    def create_rollups(self, connection: Connection) -> None:
+        """Create the rollups beside `readings`, empty; let old readings be compressed where they can be."""
+
+
+CREATE_TIME_INDEX = "CREATE INDEX readings_time ON readings USING brin (time) WITH (autosummarize = on)"
+"""For reading a short stretch of all points, as a refresh does: readings come nearly in order of time, so an
+index of a few pages finds it."""
 
 SHORT_BUCKET = """(
     date_bin(width, at AT TIME ZONE time_zone, timestamp '2000-01-03')

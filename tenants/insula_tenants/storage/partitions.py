@@ -6,7 +6,8 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from insula_tenants.roles import execute
-from insula_tenants.storage.engine import SHORT_BUCKET
+from insula_tenants.storage.engine import CREATE_TIME_INDEX, SHORT_BUCKET
+from insula_tenants.storage.rollups import ROLLUPS, TABLE_COLUMNS
 
 
 class PartitionEngine:
@@ -53,6 +54,18 @@ class PartitionEngine:
         )
         schema = str(connection.scalar(text("SELECT current_schema()")))
         execute(connection, sql.SQL(_ENSURE_RANGE).format(schema=sql.Identifier(schema)))
+
+    def create_rollups(self, connection: Connection) -> None:
+        """A table for each level."""
+        execute(connection, CREATE_TIME_INDEX)
+        for rollup in ROLLUPS:
+            names = {
+                "name": sql.Identifier(rollup.name),
+                "index": sql.Identifier(f"{rollup.name}_time"),
+                "columns": sql.SQL(TABLE_COLUMNS),
+            }
+            execute(connection, sql.SQL("CREATE TABLE {name} ({columns})").format(**names))
+            execute(connection, sql.SQL("CREATE INDEX {index} ON {name} USING brin (time)").format(**names))
 
 
 _ENSURE_RANGE = """

@@ -6,7 +6,11 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from insula_tenants.roles import execute
-from insula_tenants.storage.engine import SHORT_BUCKET
+from insula_tenants.storage.engine import CREATE_TIME_INDEX, SHORT_BUCKET
+from insula_tenants.storage.rollups import ROLLUPS, rollup_query
+
+_CHUNKS = {"readings_15m": "28 days", "readings_1h": "112 days", "readings_1d": "1120 days"}
+"""What a chunk of a rollup spans: some ten thousand rows a point and a dozen chunks a year at most."""
 
 
 class TimescaleEngine:
@@ -54,6 +58,43 @@ class TimescaleEngine:
             " LANGUAGE sql IMMUTABLE RETURN NULL",
         )
 
+    def create_rollups(self, connection: Connection) -> None:
+        """Continuous aggregates, each on the one before, that nobody refreshes but the worker."""
+        execute(connection, CREATE_TIME_INDEX)
+        execute(connection, sql.SQL(_COMPRESS).format(kind=sql.SQL("TABLE"), name=sql.Identifier("readings")))
+        extension = sql.Identifier(self._schema(connection))
+        for rollup in ROLLUPS:
+            bucket = sql.SQL("{x}.time_bucket({width}, time)").format(
+                x=extension, width=sql.Literal(rollup.width)
+            )
+            execute(
+                connection,
+                sql.SQL(_CREATE_AGGREGATE).format(
+                    name=sql.Identifier(rollup.name),
+                    chunk=sql.Literal(_CHUNKS[rollup.name]),
+                    query=rollup_query(rollup, bucket),
+                ),
+            )
+            execute(
+                connection,
+                sql.SQL(_COMPRESS).format(
+                    kind=sql.SQL("MATERIALIZED VIEW"), name=sql.Identifier(rollup.name)
+                ),
+            )
+
     def _schema(self, connection: Connection) -> str:
         query = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'timescaledb'"
         return str(connection.scalar(text(query)))
+
+
+_CREATE_AGGREGATE = """
+CREATE MATERIALIZED VIEW {name} WITH (
+    timescaledb.continuous, timescaledb.materialized_only = true, timescaledb.chunk_interval = {chunk}
+) AS {query} WITH NO DATA
+"""
+
+_COMPRESS = """
+ALTER {kind} {name} SET (
+    timescaledb.compress, timescaledb.compress_segmentby = 'point_id', timescaledb.compress_orderby = 'time'
+)
+"""

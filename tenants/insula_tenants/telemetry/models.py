@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Double, Identity, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, DateTime, Double, Identity, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import PerTenant
@@ -28,6 +28,28 @@ class Latest(PerTenant):
     point_id: Mapped[int] = mapped_column(primary_key=True)
     time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     value: Mapped[float] = mapped_column(Double)
+
+
+class DirtyRange(PerTenant):
+    """A half-open stretch in which readings came late: the rollups are not right there."""
+
+    __tablename__ = "dirty_ranges"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    starting: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ending: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class RollupState(PerTenant):
+    """The one row that says what the rollups hold."""
+
+    __tablename__ = "rollup_state"
+
+    single: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default="true")
+    complete_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    """Rollups hold everything before it, but for the dirty ranges; a quarter of an hour, UTC."""
+    raw_from: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Raw readings before it were dropped; None when none were. A day, UTC."""
 
 
 class DeadLetter(PerTenant):

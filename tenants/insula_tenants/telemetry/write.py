@@ -6,14 +6,16 @@ Times are whole microseconds since the epoch: what PostgreSQL keeps, and cheap t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from time import time_ns
 
 import psycopg
 
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry.marks import late_ranges
 from insula_tenants.telemetry.sql import statement
 
 MAX_KEPT_PAYLOAD = 64 * 1024
@@ -105,6 +107,7 @@ class TelemetryWriter:
         self._connection.execute(
             statement("insert_readings"), {"times": times, "points": points, "values": values}
         )
+        self._mark(times)
         # Sorted by point and time, the last row of a point is its newest.
         newest = {point: position for position, point in enumerate(points)}
         last = list(newest.values())
@@ -116,6 +119,14 @@ class TelemetryWriter:
                 "values": [values[position] for position in last],
             },
         )
+
+    def _mark(self, times: Collection[int]) -> None:
+        """Note where late readings make rollups wrong, in the transaction that stores them."""
+        if ranges := late_ranges(times, now=time_ns() // 1000):
+            starting, ending = zip(*ranges, strict=True)
+            self._connection.execute(
+                statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}
+            )
 
 
 def _storable(value: str) -> str:
