@@ -60,13 +60,13 @@ class Timescale:
 
     @contextmanager
     def owner(self, tenant: TenantContext) -> Iterator[Connection]:
-        """The administrator's connection, acting as the owner in the tenant's schema."""
-        with admin_engine(self.admin_url).connect() as connection:
+        """The administrator's connection in autocommit mode, acting as the owner in the tenant's schema."""
+        engine = admin_engine(self.admin_url).execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
             connection.execute(
                 text("SELECT set_config('role', :role, false), set_config('search_path', :path, false)"),
                 {"role": OWNER_ROLE, "path": tenant.schema},
             )
-            connection.commit()
             yield connection
 
     def write(self, tenant: TenantContext, readings: dict[tuple[int, int], float]) -> None:
