@@ -27,17 +27,26 @@ def microseconds(time: datetime) -> int:
     return round(time.timestamp() * 1e6)
 
 
-def days(first: int, last: int, seed: int = 7) -> dict[tuple[int, int], float]:
-    """Readings of the days from `first` to `last` after START: a gauge that jumps, a meter that is reset."""
+def days(first: int, last: int, seed: int = 7, every: int = 137) -> dict[tuple[int, int], float]:
+    """Readings of the days from `first` to `last` after START: a gauge that jumps, a meter that is reset.
+
+    The gauge is read `every` so many seconds, the meter about half as often.
+    """
     dice = random.Random(seed)
     made = {}
     energy = 100.0
-    for time in range(microseconds(START + first * DAY), microseconds(START + last * DAY), 137_000_000):
+    for time in range(microseconds(START + first * DAY), microseconds(START + last * DAY), every * 1_000_000):
         made[GAUGE, time] = dice.choice([-5.0, 0.0, 3.0, 21.5, 80.0])
         if dice.random() < 0.5:
             energy = 0.5 if dice.random() < 0.01 else energy + dice.random()
             made[METER, time] = energy
     return made
+
+
+def corrections(readings: dict[tuple[int, int], float], day: int) -> dict[tuple[int, int], float]:
+    """Other values for some readings of one day after START."""
+    starting = microseconds(START + day * DAY)
+    return dict.fromkeys(sorted(key for key in readings if key[1] >= starting)[:50], 77.0)
 
 
 def refresh(connection: Connection, first: int, last: int) -> None:
@@ -61,7 +70,7 @@ def test_late_readings_and_corrections_are_right_after_the_next_refresh(
     readings = days(0, 3)
     timescale.write(tenant, readings)
     late = {(point, time + 1): value for (point, time), value in days(1, 2, seed=8).items()}
-    corrected = dict.fromkeys(list(days(1, 2))[:50], 77.0)
+    corrected = corrections(readings, 1)
     with timescale.owner(tenant) as connection:
         refresh(connection, 0, 3)
     timescale.write(tenant, late | corrected)
@@ -75,11 +84,12 @@ def test_the_worker_makes_right_what_came_late_and_takes_the_marks_away(
     timescale: Timescale, tenant: TenantContext
 ):
     with closing(Administration({"main": timescale.admin_url})) as admins:
-        timescale.write(tenant, days(0, 3))
+        readings = days(0, 3)
+        timescale.write(tenant, readings)
         assert refresh_tenant(admins, tenant, budget=timedelta(minutes=1)) is False
         with timescale.owner(tenant) as connection:
-            assert differences(connection, days(0, 3)) == []
-        corrected = dict.fromkeys(list(days(1, 2))[:50], 77.0)
+            assert differences(connection, readings) == []
+        corrected = corrections(readings, 1)
         timescale.write(tenant, corrected)
         marks = text("SELECT count(*) FROM dirty_ranges")
         with timescale.session(tenant) as session:
@@ -87,7 +97,7 @@ def test_the_worker_makes_right_what_came_late_and_takes_the_marks_away(
         assert refresh_tenant(admins, tenant, budget=timedelta(minutes=1)) is False
         with timescale.owner(tenant) as connection:
             assert connection.scalar(marks) == 0
-            assert differences(connection, days(0, 3) | corrected) == []
+            assert differences(connection, readings | corrected) == []
 
 
 def test_readings_that_nobody_refreshed_are_in_no_rollup(timescale: Timescale, tenant: TenantContext):

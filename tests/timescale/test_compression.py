@@ -9,7 +9,7 @@ from insula_tenants.storage.engine import Piece
 from insula_tenants.storage.timescale import TimescaleEngine
 from tests.timescale.conftest import Timescale
 from tests.timescale.rollup_model import differences
-from tests.timescale.test_aggregates import days, refresh
+from tests.timescale.test_aggregates import corrections, days, refresh
 
 ENGINE = TimescaleEngine()
 
@@ -24,7 +24,7 @@ def content(connection: Connection) -> dict[tuple[int, int], float]:
 
 
 def test_a_compressed_chunk_is_smaller_and_answers_the_same(timescale: Timescale, tenant: TenantContext):
-    readings = days(0, 20)
+    readings = days(0, 20, every=600)
     timescale.write(tenant, readings)
     with timescale.owner(tenant) as connection:
         before = raw_pieces(connection)
@@ -44,10 +44,10 @@ def test_a_compressed_chunk_is_smaller_and_answers_the_same(timescale: Timescale
 def test_late_readings_and_corrections_go_into_a_compressed_chunk(
     timescale: Timescale, tenant: TenantContext
 ):
-    readings = days(0, 8)
+    readings = days(0, 8, every=600)
     timescale.write(tenant, readings)
     late = {(point, time + 1): value for (point, time), value in days(1, 2, seed=8).items()}
-    corrected = dict.fromkeys(list(days(1, 2))[:50], 77.0)
+    corrected = corrections(readings, 1)
     with timescale.owner(tenant) as connection:
         refresh(connection, 0, 8)
         for piece in raw_pieces(connection):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from insula_tenants.context import TenantContext
+from insula_tenants.database import SET_ROLE
 from insula_tenants.migrate import head
 from insula_tenants.storage import detect_engine
+from insula_tenants.telemetry.sql import statement
 from tests.timescale.conftest import Timescale
 
 HOUR = 3_600_000_000
@@ -50,7 +53,15 @@ def test_a_reading_is_stored_once_and_the_last_value_counts(timescale: Timescale
         assert session.scalars(text("SELECT value FROM latest")).all() == [2.0]
 
 
-def test_a_batch_larger_than_a_packet_arrives_whole(timescale: Timescale, tenant: TenantContext):
-    timescale.write(tenant, {(point, START + n * HOUR): 1.0 for point in range(5) for n in range(2000)})
+def test_a_statement_larger_than_a_packet_arrives_whole(timescale: Timescale, tenant: TenantContext):
+    rows = [(point, START + n * HOUR) for point in range(5) for n in range(2000)]
+    parameters = {
+        "times": [time for _, time in rows],
+        "points": [point for point, _ in rows],
+        "values": [1.0] * len(rows),
+    }
+    with psycopg.connect(timescale.service_url, prepare_threshold=None) as connection:
+        connection.execute(SET_ROLE, (tenant.schema,))
+        connection.execute(statement("insert_readings"), parameters)
     with timescale.session(tenant) as session:
-        assert session.scalar(text("SELECT count(*) FROM readings")) == 10_000
+        assert session.scalar(text("SELECT count(*) FROM readings")) == len(rows)

@@ -17,7 +17,7 @@ ENGINE = TimescaleEngine()
 
 
 def test_dropped_readings_leave_their_rollups(timescale: Timescale, tenant: TenantContext):
-    readings = days(0, 20)
+    readings = days(0, 20, every=600)
     timescale.write(tenant, readings)
     with timescale.owner(tenant) as connection:
         refresh(connection, 0, 20)
@@ -32,7 +32,7 @@ def test_dropped_readings_leave_their_rollups(timescale: Timescale, tenant: Tena
 
 
 def test_a_refresh_of_what_is_left_changes_nothing_before_it(timescale: Timescale, tenant: TenantContext):
-    readings = days(0, 20)
+    readings = days(0, 20, every=600)
     timescale.write(tenant, readings)
     with timescale.owner(tenant) as connection:
         refresh(connection, 0, 20)
