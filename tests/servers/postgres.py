@@ -17,6 +17,8 @@ import psutil
 import psycopg
 from sqlalchemy import make_url
 
+from tests import engines
+
 
 @dataclass
 class PostgresServer:
@@ -72,6 +74,9 @@ class EmbeddedPostgres(PostgresServer):
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
+            ((version,),) = connection.execute("SHOW server_version").fetchall()
+        given = os.environ.get("INSULA_TEST_DATABASE_URL")
+        engines.used(f"postgresql {version}", ["what needs a server of its own"] if given else [])
 
     def restart(self, *, crash: bool) -> None:
         """Stop at once (`crash`: kill -9 the postmaster) and start again on the same data."""

@@ -5,6 +5,7 @@ In WebAssembly there is one connection at a time, so each of these opens one and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -84,19 +85,24 @@ class Timescale:
 
 
 @pytest.fixture(scope="session")
-def database(postgres_server: PostgresServer) -> Iterator[Timescale]:
+def database() -> Iterator[Timescale]:
     """The one database of these tests."""
-    with psycopg.connect(postgres_server.admin_url) as connection:
-        query = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
-        is_offered = connection.execute(query).rowcount > 0
-    if is_offered:
-        urls = postgres_server.create_database()
+    url = os.environ.get("INSULA_TEST_DATABASE_URL")
+    if url and _offers_timescale(url):
+        server = PostgresServer(url)
+        urls = server.create_database()
         yield _prepared(*urls, is_native=True)
-        postgres_server.drop_database(urls[0])
+        server.drop_database(urls[0])
     else:
         wasm = TimescaleWasm()
         yield _prepared(wasm.admin_url, wasm.service_url, is_native=False)
         wasm.stop()
+
+
+def _offers_timescale(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        query = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+        return connection.execute(query).rowcount > 0
 
 
 def _prepared(admin_url: str, service_url: str, *, is_native: bool) -> Timescale:
