@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, text
+
+from insula_tenants.storage.rollups import Rollup
 
 FUNCTIONS_SCHEMA = "insula_functions"
 """Schema of the few functions that every tenant's queries may call, such as `time_bucket`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk or partition of the readings, or of a rollup that is laid out in such."""
+
+    table: str
+    """The piece itself, with its schema, quoted: what the engine's methods take."""
+    relation: str
+    """`readings`, or the name of a rollup."""
+    starting: datetime
+    ending: datetime
+    rows: int
+    """As the server estimates them."""
+    bytes: int
+    """On disk, with indexes."""
+    compressed: bool
+    partial: bool
+    """Compressed, but for rows that came later."""
+
+
 class StorageEngine(Protocol):
-    """How one engine lays out readings."""
+    """How one engine lays out readings, and what it does with them.
+
+    Where a schema is not named, it is the one on the connection's search path.
+    """
 
     name: str
     """`timescaledb` or `postgresql`, as shown to operators."""
+    compresses: bool
+    """Whether readings can be compressed."""
 
     def version(self, connection: Connection) -> str:
         """The engine's version, as the server tells it."""
@@ -36,6 +64,27 @@ class StorageEngine(Protocol):
 
     def create_rollups(self, connection: Connection) -> None:
         """Create the rollups beside `readings`, empty; let old readings be compressed where they can be."""
+
+    def refresh(self, connection: Connection, rollup: Rollup, starting: datetime, ending: datetime) -> None:
+        """Make the rollup's buckets in `[starting, ending)` anew from its source; both are edges of buckets.
+
+        `connection` must be in autocommit mode, as the owner.
+        """
+
+    def pieces(self, connection: Connection) -> list[Piece]:
+        """Chunks and partitions, by relation and time."""
+
+    def rollup_bytes(self, connection: Connection) -> int:
+        """Bytes of all rollups on disk, with indexes."""
+
+    def compress(self, connection: Connection, piece: Piece) -> None:
+        """Compress a piece, or what came to a compressed one since. Only where `compresses`."""
+
+    def drop(self, connection: Connection, piece: Piece) -> None:
+        """Drop a piece of the raw readings. Rollups stay."""
+
+    def resize(self, connection: Connection, span: timedelta) -> None:
+        """Let chunks of readings that are made from now on span so long, where that can be chosen."""
 
 
 CREATE_TIME_INDEX = "CREATE INDEX readings_time ON readings USING brin (time) WITH (autosummarize = on)"

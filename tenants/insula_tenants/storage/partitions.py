@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from psycopg import sql
 from sqlalchemy import Connection, text
 
 from insula_tenants.roles import execute
-from insula_tenants.storage.engine import CREATE_TIME_INDEX, SHORT_BUCKET
-from insula_tenants.storage.rollups import ROLLUPS, TABLE_COLUMNS
+from insula_tenants.storage.engine import CREATE_TIME_INDEX, SHORT_BUCKET, Piece
+from insula_tenants.storage.rollups import RAW, ROLLUPS, TABLE_COLUMNS, Rollup, rollup_query
 
 
 class PartitionEngine:
     """Readings in monthly range partitions, made when the first reading of a month arrives."""
 
     name = "postgresql"
+    compresses = False
 
     def version(self, connection: Connection) -> str:
         """Version of the server."""
@@ -67,6 +70,55 @@ class PartitionEngine:
             execute(connection, sql.SQL("CREATE TABLE {name} ({columns})").format(**names))
             execute(connection, sql.SQL("CREATE INDEX {index} ON {name} USING brin (time)").format(**names))
 
+    def refresh(self, connection: Connection, rollup: Rollup, starting: datetime, ending: datetime) -> None:
+        """Delete and insert, in one transaction."""
+        bucket = sql.SQL("date_bin({width}, time, timestamptz '2000-01-01T00:00:00Z')").format(
+            width=sql.Literal(rollup.width)
+        )
+        stretch = sql.SQL("WHERE time >= {starting} AND time < {ending}").format(
+            starting=sql.Literal(starting), ending=sql.Literal(ending)
+        )
+        # Statements that are sent together are one transaction.
+        execute(
+            connection,
+            sql.SQL("DELETE FROM {name} {stretch}; INSERT INTO {name} {query}").format(
+                name=sql.Identifier(rollup.name),
+                stretch=stretch,
+                query=rollup_query(rollup, bucket, stretch),
+            ),
+        )
+
+    def pieces(self, connection: Connection) -> list[Piece]:
+        """The monthly partitions; a rollup is one table."""
+        rows = connection.exec_driver_sql(_PARTITIONS, execution_options={"no_parameters": True})
+        return [Piece(**row, relation=RAW, compressed=False, partial=False) for row in rows.mappings()]
+
+    def rollup_bytes(self, connection: Connection) -> int:
+        """Bytes of the three tables."""
+        query = text("SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(:names) AS name")
+        return int(connection.scalar(query, {"names": [rollup.name for rollup in ROLLUPS]}) or 0)
+
+    def compress(self, connection: Connection, piece: Piece) -> None:  # noqa: ARG002 - the protocol's
+        """Plain PostgreSQL compresses no readings."""
+        raise NotImplementedError
+
+    def drop(self, connection: Connection, piece: Piece) -> None:
+        """Drop the partition. It waits for the table's readers, and they for it: the lock timeout is short."""
+        execute(connection, f"DROP TABLE IF EXISTS {piece.table}")
+
+    def resize(self, connection: Connection, span: timedelta) -> None:
+        """Partitions are months."""
+
+
+_PARTITIONS = """
+SELECT format('%I.%I', n.nspname, c.relname) AS table,
+       to_timestamp(right(c.relname, 7), 'YYYY_MM') AS starting,
+       to_timestamp(right(c.relname, 7), 'YYYY_MM') + interval '1 month' AS ending,
+       greatest(c.reltuples, 0)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE i.inhparent = to_regclass('readings')
+ORDER BY c.relname
+"""
 
 _ENSURE_RANGE = """
 CREATE FUNCTION ensure_readings_range(starting timestamptz, ending timestamptz) RETURNS void

@@ -59,7 +59,7 @@ TABLE_COLUMNS: LiteralString = """
 """The columns of a rollup where it is a table, in the order of `rollup_query`."""
 
 
-def rollup_query(rollup: Rollup, bucket: sql.Composable, where: LiteralString = "") -> sql.Composed:
+def rollup_query(rollup: Rollup, bucket: sql.Composable, where: sql.Composable | None = None) -> sql.Composed:
     """`SELECT` of a level's rows from its source; `bucket` is the expression for a row's bucket.
 
     Each array is written as often as it is used: PostgreSQL computes equal aggregates once.
@@ -69,7 +69,7 @@ def rollup_query(rollup: Rollup, bucket: sql.Composable, where: LiteralString = 
         bucket=bucket,
         columns=sql.SQL(columns),
         source=sql.Identifier(rollup.source),
-        where=sql.SQL(where),
+        where=where or sql.SQL(""),
     )
 
 
