@@ -121,6 +121,7 @@ def test_points_tell_what_is_known_of_them(live: Live, token: str, stored: dict[
         "unit": "degC",
         "kind": "gauge",
         "states": None,
+        "rollover_at": None,
     }
     assert {point["device"] for point in pages(live, token, f"{ACME}/points?device=room-b")} == {"room-b"}
 
