@@ -22,9 +22,19 @@ def starts(width: Width, zone: str, starting: datetime, ending: datetime) -> lis
     ("width", "zone", "starting", "expected"),
     [
         # The hour that comes twice is two buckets.
-        (Width(3600), "Europe/Brussels", (2026, 10, 24, 23, 30), ["10-24T23:00", "10-25T00:00", "10-25T01:00"]),
+        (
+            Width(3600),
+            "Europe/Brussels",
+            (2026, 10, 24, 23, 30),
+            ["10-24T23:00", "10-25T00:00", "10-25T01:00"],
+        ),
         # Two hours by the clock are cut where it changes: one hour before it, then from 3 to 4 o'clock.
-        (Width(7200), "Europe/Brussels", (2026, 3, 28, 23, 30), ["03-28T23:00", "03-29T01:00", "03-29T02:00"]),
+        (
+            Width(7200),
+            "Europe/Brussels",
+            (2026, 3, 28, 23, 30),
+            ["03-28T23:00", "03-29T01:00", "03-29T02:00"],
+        ),
         (Width(86_400), "Europe/Brussels", (2026, 3, 28, 22), ["03-27T23:00", "03-28T23:00"]),
         (Width(86_400), "Asia/Kathmandu", (2026, 3, 28, 18), ["03-27T18:15", "03-28T18:15"]),
         # Midnight is skipped in Beirut: the day begins at the change.

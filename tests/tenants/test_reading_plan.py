@@ -54,7 +54,9 @@ def planned(
     ],
 )
 def test_one_relation_answers_what_is_aligned_to_it(width: Width | None, zone: str, relation: str):
-    begins = FROM if zone != "Asia/Kathmandu" or width == Width(900) else FROM - timedelta(hours=5, minutes=45)
+    begins = (
+        FROM if zone != "Asia/Kathmandu" or width == Width(900) else FROM - timedelta(hours=5, minutes=45)
+    )
     found = {each for each, *_ in planned(width, zone, begins)}
     assert relation in found
     if width and zone == "UTC" or width is None:
@@ -146,7 +148,9 @@ ZONES = st.sampled_from(("UTC", "Europe/Brussels", "Asia/Kolkata", "Australia/Lo
 WIDTHS_ASKED = st.sampled_from(
     [*map(Width, (60, 420, 900, 1800, 3600, 7200, 25_200, 86_400, 604_800)), Width(months=1)]
 )
-TIMES = st.integers(microseconds(FROM) // MINUTE, microseconds(TO) // MINUTE).map(lambda minute: minute * MINUTE)
+TIMES = st.integers(microseconds(FROM) // MINUTE, microseconds(TO) // MINUTE).map(
+    lambda minute: minute * MINUTE
+)
 QUARTERS = TIMES.map(lambda time: time // (15 * MINUTE) * (15 * MINUTE))
 RANGES = st.tuples(QUARTERS, st.integers(1, 300)).map(lambda one: (one[0], one[0] + one[1] * 15 * MINUTE))
 
@@ -155,7 +159,11 @@ def usable(row: Range, edges: list[Microseconds], question: Range, coverage: Cov
     """Whether a row of a rollup may serve, said plainly."""
     inside = question[0] <= row[0] and row[1] <= question[1] and row[1] <= coverage.complete_until
     one_bucket = not any(row[0] < edge < row[1] for edge in edges)
-    return inside and one_bucket and not any(row[0] < ends and begins < row[1] for begins, ends in coverage.dirty)
+    return (
+        inside
+        and one_bucket
+        and not any(row[0] < ends and begins < row[1] for begins, ends in coverage.dirty)
+    )
 
 
 @settings(max_examples=60, derandomize=True, database=None, deadline=None)

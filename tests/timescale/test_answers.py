@@ -1,46 +1,107 @@
-"""Queries answer on TimescaleDB as they do on plain PostgreSQL."""
+"""Questions are answered on TimescaleDB as on plain PostgreSQL, from rollups and from raw readings."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import get_args
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
-from insula_tenants.database import SET_ROLE
-from insula_tenants.telemetry.read import Aggregate, Buckets, ReadingsQuery, read_readings
+from insula_tenants.database import AsyncDatabases
+from insula_tenants.devices import NewPoint, create_device, list_points
+from insula_tenants.rollups import refresh_tenant
+from insula_tenants.telemetry.aggregates import Aggregate
+from insula_tenants.telemetry.buckets import Width
+from insula_tenants.telemetry.read import Answer, Buckets, ReadingsQuery, read_readings
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.tenants.test_storage import BUCKETS
 from tests.timescale.conftest import Timescale
+from tests.timescale.test_aggregates import DAY, METER, START, corrections, days
 
-START = datetime(2026, 3, 20, tzinfo=UTC)
-DAYS = 14
-"""Two weeks, in the middle of which Brussels changes to summer time; on TimescaleDB, three chunks."""
-
-
-def readings() -> dict[tuple[int, int], float]:
-    """Values of three points at times that repeat on every run, with holes."""
-    dice = random.Random(7)
-    start = round(START.timestamp() * 1e6)
-    times = range(start, start + DAYS * 86_400_000_000, 700_000_000)
-    return {(point, time): dice.gauss(21, 4) for point in (1, 2, 3) for time in times if dice.random() < 0.6}
+WIDTHS = {
+    "15 minutes": Width(seconds=900),
+    "1 hour": Width(seconds=3600),
+    "1 day": Width(seconds=86400),
+    "1 month": Width(months=1),
+}
+Write = Callable[[dict[tuple[int, int], float]], None]
 
 
-async def ask(url: str, schema: str, *queries: tuple[ReadingsQuery, Buckets | None]) -> list[Any]:
-    """The answers of one connection under the tenant's role, those of the API."""
-    connection = await psycopg.AsyncConnection[dict[str, Any]].connect(
-        url, row_factory=dict_row, prepare_threshold=None
+@dataclass(frozen=True)
+class House:
+    """A tenant on one of the engines, with a gauge and a meter."""
+
+    url: str
+    tenant: TenantContext
+    points: list[int]
+
+    def ask(self, query: ReadingsQuery, buckets: Buckets | None) -> Answer:
+        """Ask as the API does."""
+        return asyncio.run(self._ask(query, buckets))
+
+    async def _ask(self, query: ReadingsQuery, buckets: Buckets | None) -> Answer:
+        pools = AsyncDatabases({"main": self.url}, pool_size=1)
+        await pools.open()
+        try:
+            async with pools.snapshot(self.tenant) as connection:
+                return await read_readings(connection, query, buckets)
+        finally:
+            await pools.close()
+
+
+def furnish(
+    session: AbstractContextManager[Session], write: Write, refresh: Callable[[], object]
+) -> list[int]:
+    """Store two weeks, in which Brussels changes to summer time, and roll them up; then correct one day."""
+    with session as opened:
+        points = [NewPoint("temperature"), NewPoint("energy", kind="counter")]
+        create_device(opened, "meter-1", name="Meter", points=points)
+        ids = {point.name: point.id for point in list_points(opened, device="meter-1")}
+    gauge, meter = ids["temperature"], ids["energy"]
+    readings = {
+        (meter if point == METER else gauge, time): value
+        for (point, time), value in days(0, 14, every=900).items()
+    }
+    write(readings)
+    refresh()
+    write(corrections(readings, 5))
+    return [gauge, meter]
+
+
+@pytest.fixture(scope="module")
+def houses(deployment: Deployment, database: Timescale) -> tuple[House, House]:
+    """One on TimescaleDB, one on the server under test."""
+
+    def write(readings: dict[tuple[int, int], float]) -> None:
+        with psycopg.connect(deployment.service_url, autocommit=True) as connection:
+            TelemetryWriter(connection).write([TenantBatch(deployment.acme, readings)])
+
+    def refresh(admin_url: str, tenant: TenantContext) -> None:
+        with closing(Administration({"main": admin_url})) as admins:
+            assert refresh_tenant(admins, tenant, budget=timedelta(minutes=1)) is False
+
+    tenant = database.new_tenant()
+    mine = furnish(
+        database.session(tenant),
+        lambda readings: database.write(tenant, readings),
+        lambda: refresh(database.admin_url, tenant),
     )
-    async with connection:
-        await connection.execute(SET_ROLE, (schema,))
-        return [await read_readings(connection, *query) for query in queries]
+    theirs = furnish(
+        deployment.databases.tenant(deployment.acme),
+        write,
+        lambda: refresh(deployment.admin_url, deployment.acme),
+    )
+    return House(database.service_url, tenant, mine), House(deployment.service_url, deployment.acme, theirs)
 
 
 @BUCKETS
@@ -55,26 +116,31 @@ def test_time_buckets_are_aligned_to_local_time(
     assert found == bucket
 
 
-@pytest.mark.parametrize("width", [None, "15 minutes", "1 hour", "1 day", "1 week", "1 month"])
-def test_both_engines_give_the_same_answers(
-    deployment: Deployment, timescale: Timescale, tenant: TenantContext, width: str | None
-):
-    stored = readings()
-    with psycopg.connect(deployment.service_url, autocommit=True) as connection:
-        TelemetryWriter(connection).write([TenantBatch(deployment.acme, stored)])
-    timescale.write(tenant, stored)
-    query = ReadingsQuery(
-        [1, 3], START + timedelta(hours=5), START + timedelta(days=12, minutes=7), limit=5000
-    )
-    if width is None:
-        queries: list[Any] = [(query, None)]
-    else:
-        queries = [(query, Buckets(width, aggregate, "Europe/Brussels")) for aggregate in get_args(Aggregate)]
-    answers = asyncio.run(ask(timescale.service_url, tenant.schema, *queries))
-    expected = asyncio.run(ask(deployment.service_url, deployment.acme.schema, *queries))
-    for answer, other in zip(answers, expected, strict=True):
-        assert answer
-        assert [(row["point"], row["time"]) for row in answer] == [
-            (row["point"], row["time"]) for row in other
+@pytest.mark.usefixtures("timescale")
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Brussels"])
+@pytest.mark.parametrize("width", [None, *WIDTHS])
+def test_both_engines_give_the_same_answers(houses: tuple[House, House], width: str | None, zone: str):
+    aggregates: list[Aggregate | None] = [None] if width is None else list(get_args(Aggregate))
+    for aggregate in aggregates:
+        answers = []
+        for house in houses:
+            asked = house.points[1:] if aggregate == "consumption" else house.points
+            query = ReadingsQuery(asked, START + timedelta(hours=5), START + 12 * DAY, limit=10_000)
+            buckets = Buckets(WIDTHS[width], aggregate, zone) if width and aggregate else None
+            answers.append((asked, house.ask(query, buckets)))
+        (mine, answer), (theirs, other) = answers
+        assert answer.rows
+        assert answer.served_from == other.served_from
+        assert "raw" in answer.served_from, "the day that was corrected is not rolled up yet"
+        assert [(mine.index(point), time) for point, time, _ in answer.rows] == [
+            (theirs.index(point), time) for point, time, _ in other.rows
         ]
-        assert [row["value"] for row in answer] == pytest.approx([row["value"] for row in other], rel=1e-12)
+        values, expected = ([row[2] for row in each.rows] for each in (answer, other))
+        assert values == pytest.approx(expected, rel=1e-9, abs=1e-9), aggregate
+
+
+@pytest.mark.usefixtures("timescale")
+def test_days_are_answered_from_days(houses: tuple[House, House]):
+    house, _ = houses
+    query = ReadingsQuery(house.points, START, START + 4 * DAY)
+    assert house.ask(query, Buckets(WIDTHS["1 day"], "mean", "UTC")).served_from == ("1d",)
