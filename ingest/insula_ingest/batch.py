@@ -1,198 +1,266 @@
-"""From received messages to one batch per tenant: decode, resolve, and put bad records aside."""
+"""From a tenant's messages to its part of a batch: let in, decode, resolve, and put bad records aside."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
+from sqlalchemy.exc import DataError, ProgrammingError
 
-from insula_ingest.codecs import Decoded, Reason, Rejected, decode_json
-from insula_ingest.outages import DatabaseAway
+from insula_ingest.codecs import Decoded, Reason, Rejected, decode
+from insula_ingest.door import Account, Door
+from insula_ingest.messages import Message
 from insula_ingest.registry import DeviceEntry, DeviceRegistry
+from insula_ingest.tenants import TenantEntry, TenantRegistry
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import TenantClosed, TenantUnavailable
 from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
 
 log = logging.getLogger(__name__)
 
 _DETAILS_SHOWN = 5
+_DAY = 86_400_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One MQTT message as the transport received it."""
+@dataclass(slots=True, eq=False)
+class Route:
+    """What a topic stands for. One for each topic, kept as long as the process."""
 
-    topic: str
-    payload: bytes
-    received_at: int
-    """Microseconds since the epoch."""
-    mid: int
-    """Packet identifier, for the acknowledgement."""
-    session: int
-    """Which connection it came by: an acknowledgement is good for that connection alone."""
+    tenant: TenantEntry
+    device: str
+    gateway: str | None = None
+    account: Account = field(default_factory=Account)
 
-    @property
-    def tenant(self) -> str:
-        """The tenant that the topic names, empty when the topic is none of ours."""
-        levels = self.topic.split("/", 2)
-        return levels[1] if len(levels) == 3 and levels[0] == "tenants" else ""
+
+Item = tuple[Route, Message]
 
 
 @dataclass(slots=True)
-class Batch:
-    """What the messages of one batch come to."""
+class Draft:
+    """A tenant's messages, let in and decoded. Nobody was asked for this."""
 
-    tenants: dict[str, TenantBatch] = field(default_factory=dict)
-    """By tenant slug."""
-    homeless: int = 0
-    """Messages whose tenant the registry does not have."""
-    held: dict[str, str] = field(default_factory=dict)
-    """Tenants that cannot be written at the moment, with the reason: their messages stay with the broker."""
-    away: set[str] = field(default_factory=set)
-    """Tenants whose database is away: held as well, but told of once a database."""
-
-    def is_held(self, message: Message) -> bool:
-        """Whether the message could not be stored and must not be acknowledged."""
-        return message.tenant in self.held or message.tenant in self.away
+    tenant: TenantEntry
+    context: TenantContext
+    decoded: list[tuple[Route, Message, Decoded]] = field(default_factory=list)
+    letters: list[NewDeadLetter] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    """To be acknowledged when this is stored."""
+    dropped: list[Message] = field(default_factory=list)
+    """Over a limit: to be acknowledged at once, and not stored."""
+    throttled: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    message: Message
-    tenant: str
-    device: str
-    decoded: Decoded
+@dataclass(slots=True)
+class Part:
+    """What one tenant has in a batch, ready to be written."""
+
+    tenant: TenantEntry
+    batch: TenantBatch
+    messages: list[Message]
+    """To be acknowledged when it is written."""
+    values: int = 0
+    devices: set[int] = field(default_factory=set)
+    """Ids of the devices that sent something that is stored."""
 
 
-def build_batch(messages: Sequence[Message], registry: DeviceRegistry, *, max_payload_bytes: int) -> Batch:
-    """Decode the messages and resolve what they name; asks the registry at most twice a tenant.
+class Builder:
+    """Makes parts of messages. One per database; used by one thread."""
 
-    Tenants that cannot be resolved at the moment, or whose database is away, are held.
-    """
-    parsed = [item for message in messages if (item := _parse(message, max_payload_bytes)) is not None]
-    batch = Batch(homeless=len(messages) - len(parsed))
-    by_tenant: dict[str, list[_Parsed]] = {}
-    for item in parsed:
-        by_tenant.setdefault(item.tenant, []).append(item)
-    for tenant, items in by_tenant.items():
-        try:
-            context = registry.tenant(tenant)
-            if context is None:
-                batch.homeless += len(items)
-            elif closed := registry.why_closed(context):
-                batch.tenants[tenant] = _closed_batch(context, items, closed)
-            elif (part := _tenant_batch_unless_gone(context, items, registry)) is None:
-                batch.homeless += len(items)
+    def __init__(
+        self,
+        tenants: TenantRegistry,
+        devices: DeviceRegistry,
+        door: Door,
+        *,
+        max_payload_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock` is the door's."""
+        self._tenants = tenants
+        self._devices = devices
+        self._door = door
+        self._max_payload_bytes = max_payload_bytes
+        self._clock = clock
+
+    def tick(self, *, is_behind: bool) -> None:
+        """Once a batch: whether ingest has fallen behind (see `Door.tick`)."""
+        self._door.tick(self._clock(), is_behind=is_behind)
+
+    def read_again(self, tenant: TenantEntry) -> None:
+        """Ask the registry for the tenant anew. Raises `DatabaseAway`."""
+        self._tenants.read_again([tenant])
+
+    def admit(self, tenant: TenantEntry, context: TenantContext, items: Sequence[Item]) -> Draft:
+        """Ask the door, and decode what it lets in."""
+        draft = Draft(tenant, context)
+        now = self._clock()
+        closed = self._tenants.why_closed(context)
+        for route, message in items:
+            if over := self._door.message_over(tenant.quotas, route.account, tenant.account, now):
+                self._throttle(draft, route, message, over, now)
+            elif closed is not None:
+                draft.messages.append(message)
+                self._letter(draft, route, message, [Rejected(Reason.SUSPENDED, closed.detail)], 0, now)
             else:
-                batch.tenants[tenant] = part
-        except TenantUnavailable as error:
-            batch.held[tenant] = error.detail
-        except DatabaseAway:
-            batch.away.add(tenant)
-        except DBAPIError as error:  # a role or table is missing: this tenant's trouble alone
-            batch.held[tenant] = str(error.orig).splitlines()[0]
-    return batch
+                decoded = self._decode(message)
+                if over := self._door.values_over(
+                    tenant.quotas, route.account, tenant.account, len(decoded.values), now
+                ):
+                    self._throttle(draft, route, message, over, now)
+                else:
+                    draft.messages.append(message)
+                    draft.decoded.append((route, message, decoded))
+        return draft
 
+    def resolve(self, draft: Draft) -> Part | None:
+        """The draft with ids for names; asks the database for those not known, at most twice.
 
-def _parse(message: Message, max_payload_bytes: int) -> _Parsed | None:
-    levels = message.topic.split("/")
-    if len(levels) != 5 or levels[0] != "tenants" or levels[2] != "devices":
-        return None
-    if len(message.payload) > max_payload_bytes:
-        decoded = Decoded()
-        decoded.reject(
-            Reason.TOO_LARGE,
-            f"payload: {len(message.payload)} bytes, at most {max_payload_bytes} are taken; send less",
-        )
-    else:
-        decoded = _decode(message)
-    return _Parsed(message, levels[1], levels[3], decoded)
+        None when the tenant is gone. Raises `DatabaseAway`, and SQLAlchemy's errors about the tenant's
+        schema or role; it can be called again then.
+        """
+        part = Part(draft.tenant, TenantBatch(draft.context), draft.messages)
+        if draft.decoded:
+            try:
+                entries = self._entries(draft)
+            except (ProgrammingError, DataError):
+                # No schema, or no role: it was erased since it was last read.
+                if self._tenants.is_gone(draft.tenant, draft.context):
+                    self._devices.forget(draft.context)
+                    return None
+                raise
+            self._take(draft, entries, part)
+        part.batch.dead_letters += draft.letters
+        return part
 
-
-def _decode(message: Message) -> Decoded:
-    try:
-        return decode_json(message.payload, message.received_at)
-    except Exception:
-        # A codec must not raise for what a device sent. One that does is our fault, and still must not end
-        # ingest for everybody: the broker would send the message again after every restart.
-        log.exception("the codec failed on a message on %s", message.topic)
-        decoded = Decoded()
-        decoded.reject(Reason.MALFORMED, "it could not be read; the fault is in the platform's codec")
-        return decoded
-
-
-def _closed_batch(context: TenantContext, items: list[_Parsed], closed: TenantClosed) -> TenantBatch:
-    rejected = [Rejected(Reason.SUSPENDED, closed.detail)]
-    letters = (_dead_letter(item, rejected) for item in items)
-    return TenantBatch(context, dead_letters=[letter for letter in letters if letter is not None])
-
-
-def _tenant_batch_unless_gone(
-    context: TenantContext, items: list[_Parsed], registry: DeviceRegistry
-) -> TenantBatch | None:
-    try:
-        return _tenant_batch(context, items, registry)
-    except (ProgrammingError, DataError):
-        # No schema, or no role: it was erased since it was last read.
-        if registry.is_gone(context):
-            return None
-        raise
-
-
-def _tenant_batch(context: TenantContext, items: list[_Parsed], registry: DeviceRegistry) -> TenantBatch:
-    batch = TenantBatch(context)
-    wanted: dict[str, set[str]] = {}
-    for item in items:
-        wanted.setdefault(item.device, set()).update(value.point for value in item.decoded.values)
-    entries = registry.devices(context, wanted)
-    for item in items:
-        entry = entries.get(item.device)
-        if entry is None:
-            rejected: Iterable[Rejected] = [
-                Rejected(Reason.UNKNOWN_DEVICE, f"device {item.device!r} is not registered with this tenant")
-            ]
-        else:
-            rejected = [*item.decoded.rejected, *_take_values(item, entry, batch)]
-        if letter := _dead_letter(item, list(rejected)):
-            batch.dead_letters.append(letter)
-    return batch
-
-
-def _take_values(item: _Parsed, entry: DeviceEntry, batch: TenantBatch) -> list[Rejected]:
-    refused: dict[str, Rejected] = {}
-    for point, time, value in item.decoded.values:
-        point_id = entry.points.get(point)
-        if point_id is None:
-            refused[point] = Rejected(
-                Reason.TOO_MANY_POINTS,
-                f"{point}: the device has {len(entry.points)} points already and may make no more",
+    def _decode(self, message: Message) -> Decoded:
+        if message.size > self._max_payload_bytes:
+            decoded = Decoded()
+            decoded.reject(
+                Reason.TOO_LARGE,
+                f"payload: {message.size} bytes, at most {self._max_payload_bytes} are taken; send less",
             )
+            return decoded
+        try:
+            return decode(message.payload, message.received_at)
+        except Exception:
+            # A codec must not raise for what a device sent. One that does is our fault, and still must not
+            # end ingest for everybody: the broker would send the message again after every restart.
+            log.exception("the codec failed on a message on %s", message.topic)
+            decoded = Decoded()
+            decoded.reject(Reason.MALFORMED, "it could not be read; the fault is in the platform's codec")
+            return decoded
+
+    def _throttle(self, draft: Draft, route: Route, message: Message, over: str, now: float) -> None:
+        draft.throttled += 1
+        if self._door.tells(route.account, now):
+            rejected = Rejected(
+                Reason.OVER_QUOTA,
+                f"more than {over}: this and what follows above that is not stored. Send less often, or "
+                "several values in one message, or ask for a larger plan",
+            )
+            draft.letters.append(_dead_letter(route, message, [rejected], 0))
+            draft.messages.append(message)
         else:
-            batch.readings[point_id, item.message.received_at if time is None else time] = value
-    return list(refused.values())
+            draft.dropped.append(message)
+
+    def _letter(
+        self,
+        draft: Draft,
+        route: Route,
+        message: Message,
+        rejected: Sequence[Rejected],
+        not_kept: int,
+        now: float,
+    ) -> None:
+        if self._door.letter(route.account, draft.tenant.account, now):
+            draft.letters.append(_dead_letter(route, message, rejected, not_kept))
+        else:
+            draft.throttled += 1
+
+    def _entries(self, draft: Draft) -> dict[str, DeviceEntry]:
+        known = self._devices.known(draft.context)
+        fresh_since = self._devices.fresh_since()
+        wanted: dict[str, set[str]] = {}
+        for route, _, decoded in draft.decoded:
+            entry = known.get(route.device)
+            if entry is None or entry.read_at < fresh_since:
+                wanted.setdefault(route.device, set()).update(value.point for value in decoded.values)
+            else:
+                for point, _time, _value in decoded.values:
+                    if point not in entry.points:
+                        wanted.setdefault(route.device, set()).add(point)
+        if wanted:
+            self._devices.find(draft.context, wanted, most_points=draft.tenant.quotas.points)
+        return known
+
+    def _take(self, draft: Draft, entries: dict[str, DeviceEntry], part: Part) -> None:
+        now = self._clock()
+        days = draft.tenant.quotas.retention_days
+        readings, devices = part.batch.readings, part.devices
+        for route, message, decoded in draft.decoded:
+            entry = entries.get(route.device)
+            if entry is None:
+                detail = f"device {route.device!r} is not registered with this tenant"
+                self._letter(draft, route, message, [Rejected(Reason.UNKNOWN_DEVICE, detail)], 0, now)
+                continue
+            devices.add(entry.id)
+            received_at = message.received_at
+            oldest = 0 if days is None else received_at - days * _DAY
+            points = entry.points
+            refused: dict[str, Rejected] = {}
+            stored = len(decoded.values)
+            for point, given, value in decoded.values:
+                point_id = points.get(point)
+                time = received_at if given is None else given
+                if point_id is None:
+                    refused[point] = _no_room_for(point, entry)
+                    stored -= 1
+                elif time < oldest:
+                    refused[point] = _beyond_retention(point, time, days)
+                    stored -= 1
+                else:
+                    readings[point_id, time] = value
+            part.values += stored
+            if decoded.rejected or refused:
+                rejected = [*decoded.rejected, *refused.values()]
+                self._letter(draft, route, message, rejected, decoded.not_kept, now)
 
 
-def _dead_letter(item: _Parsed, rejected: list[Rejected]) -> NewDeadLetter | None:
-    if not rejected:
-        return None
-    details = "; ".join(each.detail for each in rejected[:_DETAILS_SHOWN])
-    if more := max(0, len(rejected) - _DETAILS_SHOWN) + item.decoded.not_kept:
-        details += f"; and {more} more"
-    return NewDeadLetter(
-        received_at=datetime.fromtimestamp(item.message.received_at / 1e6, UTC),
-        topic=item.message.topic,
-        device=item.device,
-        reason=rejected[0].reason.value,
-        detail=details,
-        payload=item.message.payload,
+def _no_room_for(point: str, entry: DeviceEntry) -> Rejected:
+    return Rejected(
+        Reason.TOO_MANY_POINTS,
+        f"{point}: the device has {len(entry.points)} points already, and it or the tenant may make no more",
     )
 
 
-def dead_letters_of(batch: TenantBatch, messages: Iterable[Message], detail: str) -> TenantBatch:
-    """The tenant's messages as dead letters: for a batch that the database refuses for what is in it."""
+def _beyond_retention(point: str, time: int, days: int | None) -> Rejected:
+    day = datetime.fromtimestamp(time / 1e6, UTC)
+    return Rejected(
+        Reason.BEYOND_RETENTION,
+        f"{point}: {day:%Y-%m-%d} is more than the {days} days ago that readings are kept",
+    )
+
+
+def _dead_letter(
+    route: Route, message: Message, rejected: Sequence[Rejected], not_kept: int
+) -> NewDeadLetter:
+    details = "; ".join(each.detail for each in rejected[:_DETAILS_SHOWN])
+    if more := max(0, len(rejected) - _DETAILS_SHOWN) + not_kept:
+        details += f"; and {more} more"
+    return NewDeadLetter(
+        received_at=datetime.fromtimestamp(message.received_at / 1e6, UTC),
+        topic=message.topic,
+        device=route.device,
+        reason=rejected[0].reason.value,
+        detail=details,
+        payload=message.payload,
+        payload_bytes=message.size,
+    )
+
+
+def dead_letters_of(part: Part, messages: Iterable[Message], detail: str) -> TenantBatch:
+    """The messages as dead letters: for a batch that the database refuses for what is in it."""
     letters = [
         NewDeadLetter(
             received_at=datetime.fromtimestamp(message.received_at / 1e6, UTC),
@@ -201,8 +269,8 @@ def dead_letters_of(batch: TenantBatch, messages: Iterable[Message], detail: str
             reason=Reason.NOT_STORED.value,
             detail=detail,
             payload=message.payload,
+            payload_bytes=message.size,
         )
         for message in messages
-        if message.tenant == batch.context.slug
     ]
-    return TenantBatch(batch.context, dead_letters=letters)
+    return TenantBatch(part.batch.context, dead_letters=letters)

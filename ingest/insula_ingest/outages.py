@@ -1,16 +1,16 @@
-"""Which databases are away at the moment. One that is away holds back its own tenants and nobody else.
+"""Which databases are away at the moment: each outage is told in one line, and its end in another.
 
-Everything that asks a database stands in a `watching` block. The first failure is told in one line and
-closes the database: further tenants that live in it are turned away at once, instead of each waiting for a
-connection that does not come. `reopen` lets every closed database be tried again, once.
+Everything that asks a database stands in a `watching` block.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -18,42 +18,63 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 log = logging.getLogger(__name__)
 
+RETRY_FROM, RETRY_TO = 0.2, 5.0
+"""Seconds between attempts: each wait is twice the last."""
+
+T = TypeVar("T")
+
 
 class DatabaseAway(Exception):
     """The database cannot be reached, or asks to try again; nothing was stored in it."""
 
 
+class Stopped(Exception):
+    """The service ends while it waits for a database; what it waited with stays with the broker."""
+
+
 class Outages:
-    """The databases that are away, by name. Used by one thread."""
+    """The databases that are away, by name. Shared by all threads."""
 
     def __init__(self) -> None:
         """Nothing is known to be away."""
         self._since: dict[str, float] = {}
-        self._closed: set[str] = set()
-
-    def reopen(self) -> None:
-        """Let each database that is away be tried once more."""
-        self._closed.clear()
+        self._lock = threading.Lock()
 
     @contextmanager
     def watching(self, database: str) -> Iterator[None]:
-        """A block that asks `database`. Raises `DatabaseAway` when it is away, even before the block runs."""
-        if database in self._closed:
-            raise DatabaseAway(database)
+        """A block that asks `database`. Raises `DatabaseAway` when it is away."""
         try:
             yield
         except (psycopg.Error, SQLAlchemyError) as error:
             reason = _outage(error)
             if reason is None:
                 raise
-            self._closed.add(database)
-            if database not in self._since:
-                self._since[database] = time.monotonic()
+            with self._lock:
+                is_new = database not in self._since
+                self._since.setdefault(database, time.monotonic())
+            if is_new:
                 log.warning("the database is away: %s, %s; the broker keeps what comes", database, reason)
             raise DatabaseAway(database) from error
         if database in self._since:
-            lasted = time.monotonic() - self._since.pop(database)
-            log.info("the database is back: %s, after %.1f s", database, lasted)
+            with self._lock:
+                since = self._since.pop(database, None)
+            if since is not None:
+                log.info("the database is back: %s, after %.1f s", database, time.monotonic() - since)
+
+
+def patiently(work: Callable[[], T], stopping: threading.Event) -> T:
+    """What `work` returns, tried again after ever longer waits for as long as the database is away.
+
+    Raises `Stopped` when `stopping` is set meanwhile.
+    """
+    delay = RETRY_FROM
+    while True:
+        try:
+            return work()
+        except DatabaseAway:
+            if stopping.wait(delay):
+                raise Stopped from None
+            delay = min(delay * 2, RETRY_TO)
 
 
 def _outage(error: Exception) -> str | None:

@@ -1,4 +1,4 @@
-"""What the pipeline knows of tenants, devices and points: a cache whose staleness is bounded.
+"""What ingest knows of devices and points: a cache whose staleness is bounded.
 
 Known devices cost no query. Unknown devices and new points of a batch cost one query each a tenant,
 however many messages name them.
@@ -12,23 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from insula_ingest.outages import Outages
 from insula_tenants.context import TenantContext
-from insula_tenants.database import MAIN, Databases
+from insula_tenants.database import Databases
 from insula_tenants.devices import Device, Point
-from insula_tenants.errors import NotFound, TenantClosed, TenantDeleting
-from insula_tenants.registry import closed_tenants, resolve_closed_or_open
 
 _ROWS_AT_ONCE = 10_000  # a statement takes 65 535 parameters
 
 STALENESS = 30.0
-"""Seconds after which an entry is read again."""
-CLOSED_STALENESS = 1.0
-"""Seconds after which the list of closed tenants is read again: so soon does a suspension count."""
+"""Seconds after which a device is read again."""
 
 
 @dataclass(slots=True)
@@ -40,15 +36,8 @@ class DeviceEntry:
     points: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _TenantEntry:
-    context: TenantContext | None
-    read_at: float
-    devices: dict[str, DeviceEntry] = field(default_factory=dict)
-
-
 class DeviceRegistry:
-    """Resolves names to ids. One per process; used by one thread."""
+    """Resolves names of devices and points to ids. One per database; used by one thread."""
 
     def __init__(
         self,
@@ -66,44 +55,37 @@ class DeviceRegistry:
         self._outages = outages
         self._max_points = max_points
         self._clock = clock
-        self._tenants: dict[str, _TenantEntry] = {}
-        self._closed: dict[UUID, TenantClosed] = {}
-        self._closed_read_at = float("-inf")
+        self._known: dict[UUID, dict[str, DeviceEntry]] = {}
 
-    def tenant(self, slug: str) -> TenantContext | None:
-        """The tenant's context, closed or not, or None when there is no such tenant.
+    def known(self, context: TenantContext) -> dict[str, DeviceEntry]:
+        """The tenant's devices that are known, by slug; some may be stale."""
+        return self._known.setdefault(context.id, {})
 
-        Raises `TenantUnavailable` when its schema is not one that this release can write.
+    def fresh_since(self) -> float:
+        """Entries read before this must be asked for again."""
+        return self._clock() - STALENESS
+
+    def forget(self, context: TenantContext) -> None:
+        """The tenant is gone."""
+        self._known.pop(context.id, None)
+
+    def find(
+        self, context: TenantContext, wanted: Mapping[str, set[str]], *, most_points: int | None = None
+    ) -> None:
+        """Learn of the devices of `wanted` (slug → names of points), as far as they exist, and those points.
+
+        A point not seen before is made, up to the device's limit and to `most_points` of the tenant; one
+        over it stays missing.
         """
-        entry = self._tenants.get(slug)
-        if entry is None or self._stale(entry.read_at):
-            entry = self._read_tenant(slug, entry)
-        return entry.context
-
-    def why_closed(self, context: TenantContext) -> TenantClosed | None:
-        """Why nothing may be stored for this tenant; None when it may."""
-        if self._clock() - self._closed_read_at > CLOSED_STALENESS:
-            with self._outages.watching(MAIN), self._databases.core() as core:
-                self._closed = {tenant.id: tenant.why for tenant in closed_tenants(core)}
-            self._closed_read_at = self._clock()
-        return self._closed.get(context.id)
-
-    def is_gone(self, context: TenantContext) -> bool:
-        """Whether the tenant is erased, or on its way there; asks the registry anew."""
-        self._tenants.pop(context.slug, None)
-        self._closed_read_at = float("-inf")
-        return self.tenant(context.slug) != context or isinstance(self.why_closed(context), TenantDeleting)
-
-    def devices(self, context: TenantContext, wanted: Mapping[str, set[str]]) -> dict[str, DeviceEntry]:
-        """The devices of `wanted` (slug → names of points) that exist, with those points.
-
-        A point not seen before is made, up to the device's limit; one over it stays missing.
-        """
-        known = self._tenants[context.slug].devices
+        known = self.known(context)
+        fresh_since = self.fresh_since()
         missing = [
-            slug for slug in wanted if (entry := known.get(slug)) is None or self._stale(entry.read_at)
+            slug for slug in wanted if (entry := known.get(slug)) is None or entry.read_at < fresh_since
         ]
         if missing:
+            # Those that are stale soon come with them: else each would cost a query of its own.
+            half = fresh_since + STALENESS / 2
+            missing += [slug for slug, entry in known.items() if entry.read_at < half and slug not in wanted]
             with self._session(context) as session:
                 found = self._read_devices(session, missing)
             for slug in missing:
@@ -111,38 +93,22 @@ class DeviceRegistry:
             known.update(found)
         entries = {slug: known[slug] for slug in wanted if slug in known}
         new = {
-            slug: fresh[: max(0, self._max_points - len(entry.points))]
+            entry.id: fresh[: max(0, self._max_points - len(entry.points))]
             for slug, entry in entries.items()
             if (fresh := sorted(wanted[slug] - entry.points.keys()))
         }
         if any(new.values()):
             with self._session(context) as session:
-                made = self._make_points(session, {entries[slug].id: names for slug, names in new.items()})
+                made = self._make_points(session, new, most_points)
             by_id = {entry.id: entry for entry in entries.values()}
             for device_id, name, point_id in made:
                 by_id[device_id].points[name] = point_id
-        return entries
 
     @contextmanager
     def _session(self, context: TenantContext) -> Iterator[Session]:
         with self._outages.watching(context.database), self._databases.tenant(context) as session:
+            session.execute(text("SELECT set_config('statement_timeout', '10s', true)"))
             yield session
-
-    def _stale(self, read_at: float) -> bool:
-        return self._clock() - read_at > STALENESS
-
-    def _read_tenant(self, slug: str, old: _TenantEntry | None) -> _TenantEntry:
-        context: TenantContext | None = None
-        with self._outages.watching(MAIN), self._databases.core() as core:
-            try:
-                context = resolve_closed_or_open(core, slug)
-            except NotFound:
-                context = None
-        # A tenant made anew under an old name has other ids: what was known of the old one is void.
-        same = old is not None and context == old.context
-        entry = _TenantEntry(context, self._clock(), old.devices if old is not None and same else {})
-        self._tenants[slug] = entry
-        return entry
 
     def _read_devices(self, session: Session, slugs: list[str]) -> dict[str, DeviceEntry]:
         now = self._clock()
@@ -158,8 +124,12 @@ class DeviceRegistry:
                 entry.points[name] = point_id
         return found
 
-    def _make_points(self, session: Session, names: Mapping[int, list[str]]) -> list[tuple[int, str, int]]:
+    def _make_points(
+        self, session: Session, names: Mapping[int, list[str]], most: int | None
+    ) -> list[tuple[int, str, int]]:
         rows = [{"device_id": device_id, "name": name} for device_id, each in names.items() for name in each]
+        if most is not None:
+            rows = rows[: max(0, most - (session.scalar(select(func.count()).select_from(Point)) or 0))]
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             session.execute(
                 insert(Point).values(rows[start : start + _ROWS_AT_ONCE]).on_conflict_do_nothing()

@@ -1,4 +1,13 @@
-"""The ingest service: receive, batch, store, acknowledge; over and over, whatever happens around it."""
+"""The ingest service: its parts, put together.
+
+::
+
+    MqttSource ─► IngestService ─► Lane (one a database)
+    network       routes by topic   FairQueue ─► Builder (door, codecs, registry) ─► Store ─► commit
+        ▲                                                                                      │
+        └──────────────── acknowledgements ◄───────────────────────────────────────────────────┤
+                                                         metering, live values ◄───────────────┘
+"""
 
 from __future__ import annotations
 
@@ -6,211 +15,190 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
-import psycopg
-
-from insula_ingest.batch import Batch, Message, build_batch, dead_letters_of
-from insula_ingest.outages import DatabaseAway, Outages
+from insula_ingest import metrics
+from insula_ingest.batch import Builder, Item, Part, Route
+from insula_ingest.door import Door
+from insula_ingest.lane import Lane
+from insula_ingest.messages import Message, address_of
+from insula_ingest.metering import Metering
+from insula_ingest.outages import Outages, Stopped, patiently
 from insula_ingest.registry import DeviceRegistry
 from insula_ingest.settings import IngestSettings
+from insula_ingest.tenants import TenantEntry, TenantRegistry
 from insula_ingest.transport import MqttSource
-from insula_tenants.database import LINK, MAX_LIFETIME, Databases
-from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
+from insula_ingest.writer import Home, Store
+from insula_tenants.database import MAIN, Databases
 
 log = logging.getLogger(__name__)
 
-_RETRY_FROM, _RETRY_TO = 0.2, 5.0
-
-
-class Home:
-    """A database that tenants live in: one connection to write on, made anew when it breaks or grows old."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.Connection | None = None
-        self._writer: TelemetryWriter | None = None
-        self._opened = 0.0
-
-    def open(self) -> TelemetryWriter:
-        """The writer, connected; psycopg's errors pass through."""
-        if self._writer is not None and time.monotonic() - self._opened < MAX_LIFETIME:
-            return self._writer
-        self.close()
-        self._connection = psycopg.connect(
-            self._url, autocommit=True, prepare_threshold=None, application_name="insula-ingest", **LINK
-        )
-        self._opened = time.monotonic()
-        self._writer = TelemetryWriter(self._connection)
-        return self._writer
-
-    def close(self) -> None:
-        """Close the connection; the next `open` makes another."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = self._writer = None
-
-
-class Store:
-    """Resolves and writes batches: a transaction in each database that has tenants in the batch."""
-
-    def __init__(self, settings: IngestSettings) -> None:
-        self._settings = settings
-        urls = settings.service_urls()
-        self._databases = Databases(urls, pool_size=2, application_name="insula-ingest")
-        self._outages = Outages()
-        self._registry = DeviceRegistry(
-            self._databases, self._outages, max_points=settings.ingest_max_points_per_device
-        )
-        self._homes = {name: Home(url) for name, url in urls.items()}
-
-    def store(self, messages: list[Message], *, try_again: bool) -> Batch:
-        """Store what the messages hold; when it returns, all but what `Batch.is_held` is committed.
-
-        With `try_again`, databases that were away are asked once more; else their tenants are held at once.
-        """
-        if try_again:
-            self._outages.reopen()
-        batch = build_batch(
-            messages, self._registry, max_payload_bytes=self._settings.ingest_max_payload_bytes
-        )
-        homes: dict[str, list[TenantBatch]] = {}
-        for slug in sorted(batch.tenants):
-            part = batch.tenants[slug]
-            homes.setdefault(part.context.database, []).append(part)
-        for database, parts in homes.items():
-            try:
-                with self._outages.watching(database):
-                    self._write(self._homes[database], parts, messages, batch)
-            except DatabaseAway:
-                self._homes[database].close()
-                batch.away.update(part.context.slug for part in parts)
-        return batch
-
-    def close(self) -> None:
-        """Close all connections."""
-        for home in self._homes.values():
-            home.close()
-        self._databases.close()
-
-    def _write(self, home: Home, parts: list[TenantBatch], messages: list[Message], batch: Batch) -> None:
-        writer = home.open()
-        try:
-            writer.write(parts)
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            raise
-        except psycopg.Error:
-            # Somebody's part is refused for what it is: find whose, and store the others'.
-            for part in parts:
-                self._write_alone(writer, part, messages, batch)
-
-    def _write_alone(
-        self, writer: TelemetryWriter, part: TenantBatch, messages: list[Message], batch: Batch
-    ) -> None:
-        slug = part.context.slug
-        try:
-            writer.write([part])
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            raise
-        except psycopg.Error as error:
-            if self._registry.is_gone(part.context):
-                batch.homeless += sum(message.tenant == slug for message in messages)
-                return
-            reason = str(error).splitlines()[0]
-            log.error("the database refuses a batch of tenant %s: %s", slug, reason)  # noqa: TRY400 - one line
-            try:
-                writer.write([dead_letters_of(part, messages, reason)])
-            except psycopg.OperationalError:
-                raise
-            except psycopg.Error:
-                batch.held[slug] = reason
+_MOST_ROUTES = 500_000
+_WATCH_SECONDS = 5.0
 
 
 class IngestService:
-    """Moves messages from the broker to the database until it is told to stop."""
+    """Moves messages from the broker to the databases until it is told to stop."""
 
     def __init__(self, settings: IngestSettings) -> None:
         """Nothing is connected before `run`."""
         self._settings = settings
+        urls = settings.service_urls()
+        self._databases = Databases(urls, pool_size=3, application_name="insula-ingest")
+        self._outages = Outages()
+        self._tenants = TenantRegistry(self._databases, self._outages)
+        self._metering = Metering(self._databases, self._outages)
         self._source = MqttSource(settings)
-        self._store = Store(settings)
+        self._after_commit: list[Callable[[Sequence[Part]], None]] = [self._meter]
+        self._routes: dict[str, Route] = {}
+        self._homes = [Home(name, url) for name, url in urls.items()]
+        self._lanes = {home.name: self._lane(home) for home in self._homes}
         self._stopping = threading.Event()
-        self._held: set[str] = set()
-        self._kept: list[Message] = []
-        """What could not be stored yet, in order of receipt. The broker counts it as in flight."""
-        self._next_try = 0.0
-        self._delay = _RETRY_FROM
-        self._full = False
+
+    def after_commit(self, call: Callable[[Sequence[Part]], None]) -> None:
+        """Before `run`: call this with what was stored, after its commit, in a thread that writes."""
+        self._after_commit.append(call)
 
     def stop(self) -> None:
-        """Ask for an end: the present batch is stored and acknowledged, then `run` returns."""
+        """Ask for an end: what is being written is stored and acknowledged, then `run` returns."""
         self._stopping.set()
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._source.start()
+        self._serve_metrics()
+        watch = threading.Thread(target=self._watch, name="ingest-watch", daemon=True)
         try:
+            self._metering.start()
+            for lane in self._lanes.values():
+                lane.start()
+            self._source.start()
+            watch.start()
             while not self._stopping.is_set():
-                self._process(self._next_messages())
+                if messages := self._source.take(0.5):
+                    self._dispatch(messages)
+                for lane in self._lanes.values():
+                    if lane.failure is not None:
+                        raise lane.failure
+        except Stopped:
+            pass
         finally:
-            self._source.stop()
-            self._store.close()
+            self._stopping.set()
+            self._close()
 
-    def _next_messages(self) -> list[Message]:
-        room = self._settings.ingest_receive_maximum - len(self._kept)
-        idle = 0.5
-        if self._kept:
-            idle = min(idle, max(0.0, self._next_try - time.monotonic()))
-        if room <= 0:
-            self._tell_full()
-            self._stopping.wait(idle)
-            return []
-        return self._source.next_batch(
-            most=min(room, self._settings.ingest_batch_messages),
-            seconds=self._settings.ingest_batch_seconds,
-            idle=idle,
+    def _close(self) -> None:
+        for lane in self._lanes.values():
+            lane.stop()
+        self._source.stop()
+        self._metering.stop()
+        for home in self._homes:
+            home.close()
+        self._databases.close()
+
+    def _lane(self, home: Home) -> Lane:
+        devices = DeviceRegistry(
+            self._databases, self._outages, max_points=self._settings.ingest_max_points_per_device
+        )
+        builder = Builder(
+            self._tenants,
+            devices,
+            Door(time.monotonic()),
+            max_payload_bytes=self._settings.ingest_max_payload_bytes,
+            clock=time.monotonic,
+        )
+        return Lane(
+            home.name,
+            self._settings,
+            builder,
+            Store(home, self._tenants, self._outages),
+            acknowledge=self._source.acknowledge,
+            committed=self._committed,
+            throttled=self._throttled,
+            is_behind=lambda: self._source.is_behind,
+            redirect=self._put,
         )
 
-    def _process(self, messages: list[Message]) -> None:
-        """Store one batch and acknowledge it; what is held waits, and is tried again after ever longer times.
+    def _dispatch(self, messages: list[Message]) -> None:
+        """Give each message to the lane of its tenant's database."""
+        routes = self._routes
+        groups: dict[TenantEntry, list[Item]] = {}
+        homeless = []
+        for message in messages:
+            route = routes.get(message.topic) or self._new_route(message.topic)
+            if route is None:
+                homeless.append(message)
+                continue
+            group = groups.get(route.tenant)
+            if group is None:
+                groups[route.tenant] = [(route, message)]
+            else:
+                group.append((route, message))
+        if homeless:
+            log.warning("%d messages are on topics of no device; dropped", len(homeless))
+            metrics.HOMELESS.inc(len(homeless))
+            self._source.acknowledge(homeless)
+        patiently(lambda: self._tenants.refresh(groups.keys()), self._stopping)
+        self._put(groups)
 
-        A tenant's messages stay in order: those that come while it is held wait behind what is kept.
-        """
-        try_again = time.monotonic() >= self._next_try
-        if try_again:
-            messages, self._kept = self._kept + messages, []
-        else:
-            waiting = {message.tenant for message in self._kept}
-            self._kept += [message for message in messages if message.tenant in waiting]
-            messages = [message for message in messages if message.tenant not in waiting]
-        if not messages:
-            return
-        batch = self._store.store(messages, try_again=try_again)
-        self._report(batch)
-        self._source.acknowledge(message for message in messages if not batch.is_held(message))
-        held = [message for message in messages if batch.is_held(message)]
-        self._kept += held
-        if not self._kept:
-            self._delay, self._full = _RETRY_FROM, False
-        elif try_again:
-            self._next_try = time.monotonic() + self._delay
-            self._delay = min(self._delay * 2, _RETRY_TO)
+    def _put(self, groups: Mapping[TenantEntry, Sequence[Item]]) -> None:
+        by_lane: dict[str, dict[TenantEntry, Sequence[Item]]] = {}
+        for tenant, items in groups.items():
+            by_lane.setdefault(self._home_of(tenant), {})[tenant] = items
+        for name, part in by_lane.items():
+            self._lanes[name].put(part)
 
-    def _tell_full(self) -> None:
-        if not self._full:
-            self._full = True
-            log.warning(
-                "%d messages of held tenants fill the window (INSULA_INGEST_RECEIVE_MAXIMUM): "
-                "nobody's are taken until some can be stored",
-                len(self._kept),
+    def _home_of(self, tenant: TenantEntry) -> str:
+        """The database of a tenant; `main` looks after those that have none."""
+        if tenant.context is None:
+            return MAIN
+        if tenant.context.database not in self._lanes:
+            tenant.unavailable = (
+                f"it lives in the database {tenant.context.database!r}, which is not configured here: "
+                "add it to INSULA_DATABASE_URLS"
             )
+            return MAIN
+        return tenant.context.database
 
-    def _report(self, batch: Batch) -> None:
-        if batch.homeless:
-            log.warning("%d messages name a tenant or topic that does not exist; dropped", batch.homeless)
-        for slug in batch.held.keys() - self._held:
-            log.error("tenant %s is held back: %s; the broker keeps its messages", slug, batch.held[slug])
-        self._held = (self._held - batch.tenants.keys()) | batch.held.keys()
+    def _new_route(self, topic: str) -> Route | None:
+        address = address_of(topic)
+        if address is None:
+            return None
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        route = Route(self._tenants.entry(address.tenant), address.device, address.gateway)
+        self._routes[topic] = route
+        return route
+
+    def _committed(self, parts: Sequence[Part]) -> None:
+        """The messages are acknowledged already: what fails here loses no reading."""
+        for each in self._after_commit:
+            try:
+                each(parts)
+            except Exception:
+                log.exception("what follows a commit has failed")
+
+    def _meter(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self._metering.stored(part)
+
+    def _throttled(self, tenant: TenantEntry, count: int) -> None:
+        if tenant.context is not None:
+            self._metering.throttled(tenant.context.id, count)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_WATCH_SECONDS):
+            for home in self._homes:
+                home.cut_when_stuck()
+
+    def _serve_metrics(self) -> None:
+        if self._settings.metrics_port is not None:
+            metrics.serve(
+                self._settings.metrics_port,
+                in_flight=lambda: self._source.in_flight,
+                bytes_in_flight=lambda: self._source.bytes_in_flight,
+                queued=lambda: sum(lane.queued for lane in self._lanes.values()),
+                held_tenants=lambda: sum(lane.held_tenants for lane in self._lanes.values()),
+            )
 
 
 def run(settings: IngestSettings | None = None) -> None:

@@ -33,13 +33,22 @@ class IngestSettings(TenantsSettings):
         default=None, description="This file is there while ingest is subscribed: for a readiness probe."
     )
     ingest_receive_maximum: int = Field(
-        default=4000, ge=1, le=65535, description="Messages in flight: the one bound on memory."
+        default=20_000, ge=1, le=65535, description="Messages in flight: received, and not stored yet."
+    )
+    ingest_memory_bytes: int = Field(
+        default=67_108_864,
+        ge=1_048_576,
+        description="Bytes of payloads in flight. With so many, nothing more is read from the broker until "
+        "some are stored.",
     )
     ingest_batch_messages: int = Field(
-        default=2000, ge=1, description="A batch closes with this many messages."
+        default=8000, ge=1, description="A batch closes with this many messages."
     )
     ingest_batch_seconds: float = Field(
         default=0.2, gt=0, description="A batch closes this many seconds after its first message."
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port that serves Prometheus metrics; none when unset."
     )
     ingest_max_payload_bytes: int = Field(
         default=1_048_576, ge=1024, description="A larger payload is a dead letter, its beginning kept."

@@ -1,17 +1,24 @@
 """MQTT in: one paho client, a persistent session, and acknowledgements by hand.
 
 The broker keeps every message until it is acknowledged, through crashes of this process and its own
-restarts. What is in flight is bounded by the receive maximum (MQTT 5) or by the queue (3.1.1, where the
-network thread waits and TCP pushes back).
+restarts. What is in flight is bounded twice: in number, by the receive maximum that the broker is told
+(MQTT 3.1.1 has none: there nothing is read while so many are in flight), and in bytes, by not reading on,
+so that TCP holds the broker back.
+
+MQTT's keep-alive is off. While nothing is read, its answer would wait behind the messages and the connection
+would be given up for lost. TCP's own keep-alive tells of a broker that is gone.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
+import select
+import socket
 import threading
-import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,32 +26,53 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from insula_ingest.batch import Message
+from insula_ingest.connection import MessageClient, MessageSocket
+from insula_ingest.messages import Message
+from insula_ingest.packets import PacketSplitter
 from insula_ingest.settings import IngestSettings
+from insula_tenants.telemetry.write import MAX_KEPT_PAYLOAD
 
 log = logging.getLogger(__name__)
 
-TELEMETRY = "tenants/+/devices/+/telemetry"
+TELEMETRY = ("tenants/+/devices/+/telemetry", "tenants/+/devices/+/children/+/telemetry")
 SHARE = "$share/ingest/"
-BATCH_BYTES = 16 * 1024 * 1024
-"""A batch closes with this much payload, whatever it decodes to."""
 _NEVER_EXPIRES = 0xFFFFFFFF
+_ENVELOPE = 2 * 65_535 + 16
+"""Bytes of a PUBLISH besides its payload, at most: a topic and properties."""
+_RECONNECT_FROM, _RECONNECT_TO = 0.1, 5.0
+
+Handler = Callable[[Message], None]
+"""Takes a message of another kind, in the network thread: it must be quick, and acknowledges by itself."""
 
 
 class MqttSource:
-    """The messages of all tenants, in batches, each acknowledged only when `acknowledge` is called."""
+    """The messages of all tenants, each acknowledged only when `acknowledge` is called."""
 
     def __init__(self, settings: IngestSettings) -> None:
         """Nothing is connected before `start`."""
         self._settings = settings
         self._five = settings.mqtt_version == "5"
-        self._queue: queue.Queue[Message] = queue.Queue(settings.ingest_receive_maximum)
+        self._filters = [SHARE + each if settings.ingest_share else each for each in TELEMETRY]
+        self._handlers: dict[str, Handler] = {}
         self._session = 0
-        self._session_lock = threading.Lock()
-        self._away = False
+        self._chunks: deque[list[Message]] = deque()
+        self._received = threading.Condition()
+        self._in_flight = self._bytes = 0
+        self._acks: deque[tuple[int, int]] = deque()
+        """Session and packet identifier."""
+        self._away = self._connected = False
         self._subscribed = threading.Event()
         self._stopping = threading.Event()
+        self._wakes, self._waker = socket.socketpair()
+        self._wakes.setblocking(False)
+        self._waker.setblocking(False)
         self._client = self._make_client()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def handle(self, topic_filter: str, prefix: str, handler: Handler) -> None:
+        """Before `start`: subscribe to `topic_filter` too; what begins with `prefix` goes to `handler`."""
+        self._filters.append(topic_filter)
+        self._handlers[prefix] = handler
 
     def start(self) -> None:
         """Connect in the background; keep trying until the broker is there."""
@@ -54,40 +82,45 @@ class MqttSource:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has no types here
             properties.SessionExpiryInterval = _NEVER_EXPIRES
             properties.ReceiveMaximum = self._settings.ingest_receive_maximum
-            self._client.connect_async(host, port, keepalive=30, clean_start=False, properties=properties)
+            self._client.connect_async(host, port, keepalive=0, clean_start=False, properties=properties)
         else:
-            self._client.connect_async(host, port, keepalive=30)
-        self._client.loop_start()
+            self._client.connect_async(host, port, keepalive=0)
+        self._thread.start()
 
     def wait_subscribed(self, timeout: float) -> bool:
         """Whether the subscription stands within `timeout` seconds."""
         return self._subscribed.wait(timeout)
 
-    def next_batch(self, *, most: int, seconds: float, idle: float) -> list[Message]:
-        """Messages in order of receipt: at most `most`, collected for `seconds` after the first, or until
-        their payloads come to `BATCH_BYTES`.
+    def take(self, timeout: float) -> list[Message]:
+        """What has arrived, in order of receipt; empty when nothing came within `timeout` seconds."""
+        with self._received:
+            if not self._chunks:
+                self._received.wait(timeout)
+            chunks, self._chunks = self._chunks, deque()
+        return [message for chunk in chunks for message in chunk]
 
-        Empty when none came within `idle` seconds.
-        """
-        try:
-            batch = [self._queue.get(timeout=idle)]
-        except queue.Empty:
-            return []
-        closes = time.monotonic() + seconds
-        room = BATCH_BYTES - len(batch[0].payload)
-        while len(batch) < most and room > 0:
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                left = closes - time.monotonic()
-                if left <= 0:
-                    break
-                try:
-                    batch.append(self._queue.get(timeout=left))
-                except queue.Empty:
-                    break
-            room -= len(batch[-1].payload)
-        return batch
+    @property
+    def in_flight(self) -> int:
+        """Messages that were received and not acknowledged."""
+        return self._in_flight
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Their payloads' bytes."""
+        return self._bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is taken in before something is acknowledged."""
+        return (
+            self._in_flight >= self._settings.ingest_receive_maximum
+            or self._bytes >= self._settings.ingest_memory_bytes
+        )
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the broker is likely to hold back messages for want of room here."""
+        return self._in_flight >= 0.9 * self._settings.ingest_receive_maximum or self.is_full
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """Tell the broker that these are stored.
@@ -95,20 +128,35 @@ class MqttSource:
         Messages of an earlier connection are passed over: the broker has sent or will send them again, and
         their packet identifiers may belong to others by now.
         """
-        with self._session_lock:
-            for message in messages:
-                if message.session == self._session:
-                    self._client.ack(message.mid, 1)
+        count = size = 0
+        acks = []
+        for _, payload, _, _, mid, session in messages:
+            count += 1
+            size += len(payload)
+            if mid:
+                acks.append((session, mid))
+        self._acks.extend(acks)
+        with self._received:
+            self._in_flight -= count
+            self._bytes -= size
+        self._wake()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message at QoS 0, from the network thread alone; lost when the broker is away."""
+        self._client.publish(topic, payload)
 
     def stop(self) -> None:
-        """Disconnect; the broker keeps the session and all that is not acknowledged."""
-        self._stopping.set()  # else the network thread may wait for room in a queue that nobody empties
-        self._client.disconnect()
-        self._client.loop_stop()
+        """Send the acknowledgements and disconnect; the broker keeps the session and all that is left."""
+        self._stopping.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._wakes.close()
+        self._waker.close()
 
-    def _make_client(self) -> mqtt.Client:
+    def _make_client(self) -> MessageClient:
         settings = self._settings
-        client = mqtt.Client(
+        client = MessageClient(
             CallbackAPIVersion.VERSION2,
             client_id=settings.ingest_client_id,
             protocol=mqtt.MQTTv5 if self._five else mqtt.MQTTv311,
@@ -117,13 +165,98 @@ class MqttSource:
         )
         password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
         client.username_pw_set(settings.mqtt_username, password)
-        client.reconnect_delay_set(1, 10)
         client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.new_splitter = self._new_splitter
+        # With somebody to tell, paho queues what it is given instead of sending each packet at once.
+        client.on_socket_register_write = lambda _client, _data, _socket: None
         return client
+
+    def _new_splitter(self) -> PacketSplitter:
+        return PacketSplitter(
+            properties=self._five,
+            most=self._settings.ingest_max_payload_bytes + _ENVELOPE,
+            kept=MAX_KEPT_PAYLOAD + _ENVELOPE,
+            session=self._session,
+        )
+
+    def _run(self) -> None:
+        delay = _RECONNECT_FROM
+        while not self._stopping.is_set():
+            try:
+                self._client.reconnect()
+            except OSError:
+                self._outage("the broker cannot be reached")
+            else:
+                self._serve_whatever_comes()
+                if self._subscribed.is_set():
+                    delay = _RECONNECT_FROM
+                self._lost()
+            self._stopping.wait(delay)
+            delay = min(delay * 2, _RECONNECT_TO)
+
+    def _serve_whatever_comes(self) -> None:
+        try:
+            self._serve()
+        except Exception:  # this thread must not end: nobody would notice
+            log.exception("the connection to the broker is given up")
+
+    def _serve(self) -> None:
+        """Read, acknowledge and write until the connection ends."""
+        client, link = self._client, self._client.link
+        if link is None:
+            return
+        flushed = True
+        while self._is_open(link):
+            reading: list[Any] = [self._wakes] if self._is_paused() else [self._wakes, link]
+            writing = [] if flushed and not client.want_write() else [link]
+            readable, _, _ = select.select(reading, writing, [], 1.0)
+            if self._wakes in readable:
+                self._wakes.recv(4096)
+            if link in readable:
+                self._hand_over(link.receive())
+            while link.pending() and self._is_open(link):
+                client.loop_read()
+            link.acknowledge(self._mids_to_acknowledge())
+            if self._stopping.is_set():
+                client.disconnect()
+            client.loop_write()
+            flushed = link.flush()
+            client.loop_misc()
+
+    def _is_open(self, link: MessageSocket) -> bool:
+        return self._client.link is link and self._client.socket() is not None
+
+    def _is_paused(self) -> bool:
+        return self._connected and self.is_full  # before that, it is the broker's answer that is waited for
+
+    def _mids_to_acknowledge(self) -> list[int]:
+        acks = [self._acks.popleft() for _ in range(len(self._acks))]
+        return [mid for session, mid in acks if session == self._session]
+
+    def _hand_over(self, arrived: list[Message]) -> None:
+        if not arrived:
+            return
+        telemetry = [message for message in arrived if message.topic.startswith("tenants/")]
+        with self._received:
+            self._in_flight += len(arrived)
+            self._bytes += sum(len(message.payload) for message in arrived)
+            self._chunks.append(telemetry)
+            self._received.notify()
+        if len(telemetry) < len(arrived):
+            for message in arrived:
+                for prefix, handler in self._handlers.items():
+                    if message.topic.startswith(prefix):
+                        handler(message)
+                        break
+                else:
+                    log.warning("a message on %s, which nobody takes; dropped", message.topic)
+                    self.acknowledge([message])
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError, OSError):
+            self._waker.send(b"\0")
 
     def _on_connect(
         self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
@@ -131,8 +264,9 @@ class MqttSource:
         if reason.is_failure:
             self._outage(f"the broker refuses {self._settings.mqtt_username}: {reason}")
             return
+        self._connected = True
         # Again on every connect: the broker may have lost its sessions.
-        client.subscribe(SHARE + TELEMETRY if self._settings.ingest_share else TELEMETRY, qos=1)
+        client.subscribe([(each, 1) for each in self._filters])
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
@@ -144,19 +278,18 @@ class MqttSource:
         self._away = False
         log.info("connected to the broker")
 
-    def _on_connect_fail(self, _client: mqtt.Client, _data: object) -> None:
-        self._outage("the broker cannot be reached")
-
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
-        # At once, not at the next connect: paho queues what is sent in between, and the next connection
-        # would begin with acknowledgements of other messages that have these packet identifiers by then.
-        with self._session_lock:
-            self._session += 1
-        self._tell_ready(ready=False)
-        if reason.is_failure:
+        if reason.is_failure and not self._stopping.is_set():
             self._outage(f"the broker is away: {reason}")
+
+    def _lost(self) -> None:
+        # What is acknowledged from here on belongs to no connection: the next one gives the same packet
+        # identifiers to other messages.
+        self._session += 1
+        self._connected = False
+        self._tell_ready(ready=False)
 
     def _tell_ready(self, *, ready: bool) -> None:
         if ready:
@@ -174,14 +307,3 @@ class MqttSource:
         if not self._away:
             self._away = True
             log.warning("%s; trying again until it is back", what)
-
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        received = Message(
-            message.topic, bytes(message.payload), time.time_ns() // 1000, message.mid, self._session
-        )
-        while not self._stopping.is_set():
-            try:
-                self._queue.put(received, timeout=0.5)
-            except queue.Full:
-                continue
-            return

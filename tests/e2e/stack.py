@@ -108,7 +108,7 @@ class Stack:
         admin = Administration({"main": self.admin_url})
         self.tenants: dict[str, TenantContext] = {}
         for slug in ("acme", "globex"):
-            create_tenant(admin, slug, slug.title())
+            create_tenant(admin, slug, slug.title(), plan="unlimited")
             with self.databases.core() as core:
                 self.tenants[slug] = resolve_tenant(core, slug)
         self.broker = SecuredMosquitto(directory / "broker").start()

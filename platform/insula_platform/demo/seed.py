@@ -44,7 +44,7 @@ def _ensure_tenant(admin: Administration, databases: Databases, tenant: DemoTena
         with databases.core() as core:
             return resolve_closed_or_open(core, tenant.slug)
     except NotFound:
-        create_tenant(admin, tenant.slug, tenant.name)
+        create_tenant(admin, tenant.slug, tenant.name, plan="unlimited")
     with databases.core() as core:
         return resolve_closed_or_open(core, tenant.slug)
 

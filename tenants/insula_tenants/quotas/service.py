@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 from uuid import UUID
@@ -53,3 +53,13 @@ def effective_quotas(core: Session, tenant_id: UUID) -> Quotas:
     if row is None:
         raise NotFound(f"there is no tenant {tenant_id}")
     return Quotas.of(row[0], row[1])
+
+
+def quotas_of(core: Session, tenant_ids: Collection[UUID]) -> dict[UUID, Quotas]:
+    """The limits of many tenants, by id; those that do not exist are left out."""
+    query = (
+        select(Tenant.id, Plan.quotas, Tenant.quotas)
+        .join(Plan, Plan.name == Tenant.plan)
+        .where(Tenant.id.in_(tenant_ids))
+    )
+    return {tenant_id: Quotas.of(plan, own) for tenant_id, plan, own in core.execute(query)}

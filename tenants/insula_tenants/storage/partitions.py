@@ -98,7 +98,7 @@ class PartitionEngine:
         query = text("SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(:names) AS name")
         return int(connection.scalar(query, {"names": [rollup.name for rollup in ROLLUPS]}) or 0)
 
-    def compress(self, connection: Connection, piece: Piece) -> None:  # noqa: ARG002 - the protocol's
+    def compress(self, connection: Connection, piece: Piece) -> None:
         """Plain PostgreSQL compresses no readings."""
         raise NotImplementedError
 

@@ -6,22 +6,29 @@ Times are whole microseconds since the epoch: what PostgreSQL keeps, and cheap t
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from time import time_ns
+from itertools import groupby
 
 import psycopg
 
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry.columns import Columns
 from insula_tenants.telemetry.marks import late_ranges
 from insula_tenants.telemetry.sql import statement
 
 MAX_KEPT_PAYLOAD = 64 * 1024
 """Bytes of a dead letter's payload that are kept."""
 
-_DAY = 86_400_000_000
+COPIED_FROM = 200
+"""Readings of a tenant in a batch from which on they are copied: docs/decisions/0016 has the figures."""
+
+REPEATS_SECONDS = 60.0
+"""Seconds for which a tenant's readings are inserted after a COPY that met some that were there already."""
+
 _EPOCH = date(1970, 1, 1)
 
 
@@ -35,6 +42,8 @@ class NewDeadLetter:
     reason: str
     detail: str
     payload: bytes
+    payload_bytes: int | None = None
+    """Size of the whole payload, where `payload` is its beginning."""
 
     def parameters(self) -> dict[str, object]:
         """Its row, the payload cut to what is kept, text without the NUL that PostgreSQL refuses."""
@@ -46,7 +55,7 @@ class NewDeadLetter:
             "reason": self.reason,
             "detail": _storable(self.detail),
             "payload": self.payload[:MAX_KEPT_PAYLOAD],
-            "payload_bytes": len(self.payload),
+            "payload_bytes": len(self.payload) if self.payload_bytes is None else self.payload_bytes,
             "digest": digest.digest(),
         }
 
@@ -68,61 +77,91 @@ class TelemetryWriter:
         """`connection` must be in autocommit mode: each `write` is a transaction of its own."""
         self._connection = connection
         self._days: dict[str, set[int]] = {}
+        self._repeats_until: dict[str, float] = {}
+        """Schemas whose last COPY met readings that were there already, and until when none is tried."""
 
     def write(self, batches: Iterable[TenantBatch]) -> None:
-        """Store all batches in one transaction; on an error nothing of them is stored."""
-        batches = list(batches)
-        for batch in batches:
-            self._make_room(batch)
+        """Store all batches in one transaction; on an error nothing of them is stored.
+
+        Many readings of a tenant are copied, few are inserted, all tenants' in one pipeline.
+        """
+        # In one order, however many there are of each: two writers that meet wait for each other in turn.
+        work = [
+            (batch, Columns.of(batch.readings))
+            for batch in sorted(batches, key=lambda each: each.context.schema)
+        ]
+        for batch, columns in work:
+            self._make_room(batch.context.schema, columns)
         try:
-            with self._connection.transaction(), self._connection.pipeline():
-                for batch in batches:
-                    self._connection.execute(SET_ROLE, (batch.context.schema,))
-                    if batch.readings:
-                        self._write_readings(batch.readings)
-                    for letter in batch.dead_letters:
-                        self._connection.execute(statement("insert_dead_letter"), letter.parameters())
+            with self._connection.transaction():
+                for is_copied, group in groupby(work, self._is_copied):
+                    if is_copied:
+                        for batch, columns in group:
+                            self._copy(batch, columns)
+                    else:
+                        with self._connection.pipeline():
+                            for batch, columns in group:
+                                self._insert(batch, columns)
         except psycopg.Error:
             # A partition may have been dropped behind our back: ask for it anew next time.
-            for batch in batches:
+            for batch, _ in work:
                 self._days.pop(batch.context.schema, None)
             raise
 
-    def _make_room(self, batch: TenantBatch) -> None:
+    def _make_room(self, schema: str, columns: Columns) -> None:
         """Let the storage prepare for days not seen before: a transaction a month, so that locks stay few."""
-        known = self._days.setdefault(batch.context.schema, set())
-        days = {time // _DAY for _, time in batch.readings} - known
+        if not columns.times:
+            return
+        known = self._days.setdefault(schema, set())
+        days = columns.days() - known
         months = {(_EPOCH + timedelta(days=day)).strftime("%Y-%m"): day for day in days}
         for month in sorted(months):
             with self._connection.transaction():
-                self._connection.execute(SET_ROLE, (batch.context.schema,))
+                self._connection.execute(SET_ROLE, (schema,))
                 self._connection.execute(statement("ensure_day"), {"day": months[month]})
         known |= days
 
-    def _write_readings(self, readings: dict[tuple[int, int], float]) -> None:
-        rows = sorted(readings.items())
-        points = [point for (point, _), _ in rows]
-        times = [time for (_, time), _ in rows]
-        values = [value for _, value in rows]
-        self._connection.execute(
-            statement("insert_readings"), {"times": times, "points": points, "values": values}
+    def _is_copied(self, work: tuple[TenantBatch, Columns]) -> bool:
+        batch, columns = work
+        return (
+            len(columns.times) >= COPIED_FROM
+            and self._repeats_until.get(batch.context.schema, 0.0) < time.monotonic()
         )
-        self._mark(times)
-        # Sorted by point and time, the last row of a point is its newest.
-        newest = {point: position for position, point in enumerate(points)}
-        last = list(newest.values())
-        self._connection.execute(
-            statement("upsert_latest"),
-            {
-                "times": [times[position] for position in last],
-                "points": list(newest),
-                "values": [values[position] for position in last],
-            },
-        )
+
+    def _insert(self, batch: TenantBatch, columns: Columns) -> None:
+        self._connection.execute(SET_ROLE, (batch.context.schema,))
+        if columns.times:
+            self._connection.execute(statement("store_readings"), columns.parameters())
+        self._write_others(batch, columns)
+
+    def _copy(self, batch: TenantBatch, columns: Columns) -> None:
+        """COPY knows no ON CONFLICT: where a reading is there already, all are inserted instead."""
+        self._connection.execute(SET_ROLE, (batch.context.schema,))
+        try:
+            rows = columns.copy_rows()
+            with (
+                self._connection.transaction(),
+                self._connection.cursor() as cursor,
+                cursor.copy(statement("copy_readings")) as copy,
+            ):
+                copy.write(rows)
+        except psycopg.OperationalError:
+            raise
+        except (psycopg.Error, OverflowError):
+            self._repeats_until[batch.context.schema] = time.monotonic() + REPEATS_SECONDS
+            self._insert(batch, columns)
+        else:
+            self._connection.execute(statement("upsert_latest"), columns.newest().parameters())
+            self._write_others(batch, columns)
+
+    def _write_others(self, batch: TenantBatch, columns: Columns) -> None:
+        self._mark(columns.times)
+        for letter in batch.dead_letters:
+            self._connection.execute(statement("insert_dead_letter"), letter.parameters())
 
     def _mark(self, times: Collection[int]) -> None:
         """Note where late readings make rollups wrong, in the transaction that stores them."""
-        if ranges := late_ranges(times, now=time_ns() // 1000):
+        if ranges := late_ranges(times, now=time.time_ns() // 1000):
             starting, ending = zip(*ranges, strict=True)
             self._connection.execute(
                 statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}

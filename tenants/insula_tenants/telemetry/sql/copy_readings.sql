@@ -1,0 +1,1 @@
+COPY readings (time, point_id, value) FROM STDIN (FORMAT binary)
