@@ -115,7 +115,9 @@ def house(server_url: str, points: int) -> Iterator[House]:
                 context = resolve_tenant(core, slug)
                 credentials = create_service_client(core, context, "bench", "readings:read")
             with databases.tenant(context) as session:
-                create_device(session, "meter", name="Meter", points=[NewPoint(f"p{n}") for n in range(points)])
+                create_device(
+                    session, "meter", name="Meter", points=[NewPoint(f"p{n}") for n in range(points)]
+                )
                 ids = [point.id for point in list_points(session, limit=points)]
             databases.close()
             engine = f"{report.engine} {report.engine_version}"
@@ -233,7 +235,9 @@ def measure(home: House, days: int, ending: datetime, progress: Callable[[str], 
                 "bare SQL on the rollup, ms": timed(
                     lambda b=bare, p=parameters: connection.execute(b, p).fetchall()
                 ),
-                "bare SQL on raw, ms": timed(lambda p=parameters: connection.execute(ON_RAW, p).fetchall(), 2),
+                "bare SQL on raw, ms": timed(
+                    lambda p=parameters: connection.execute(ON_RAW, p).fetchall(), 2
+                ),
             }
             found["API / bare SQL (limit 2)"] = found["API, JSON, ms"] / found["bare SQL on the rollup, ms"]
             found["raw / API (limit 50)"] = found["bare SQL on raw, ms"] / found["API, JSON, ms"]

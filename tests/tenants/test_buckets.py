@@ -26,7 +26,7 @@ def starts(width: Width, zone: str, starting: datetime, ending: datetime) -> lis
             Width(3600),
             "Europe/Brussels",
             (2026, 10, 24, 23, 30),
-            ["10-24T23:00", "10-25T00:00", "10-25T01:00"],
+            ["10-24T23:00", "10-25T00:00", "10-25T01:00", "10-25T02:00"],
         ),
         # Two hours by the clock are cut where it changes: one hour before it, then from 3 to 4 o'clock.
         (

@@ -26,6 +26,10 @@ WIDTHS: Mapping[Relation, Microseconds] = {"1d": DAY, "1h": DAY // 24, "15m": QU
 """Width of a row of each rollup, the coarsest first. Rows begin on multiples of it, in UTC."""
 
 
+WORTHWHILE = 4
+"""Rows of a rollup that a bucket must be wide for the rollup to serve though its rows do not fit the buckets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """What the storage holds of a tenant."""
@@ -87,8 +91,13 @@ def _cover(
     relation, *rest = relations
     width, finer = WIDTHS[relation], tuple(rest)
     inner = edges[bisect_right(edges, starting) : bisect_left(edges, ending)]
-    # Where every bucket begins on a row of this rollup, any run of rows will do; else each bucket's own.
-    bounds = (starting, *inner, ending) if any(edge % width for edge in inner) else (starting, ending)
+    bounds: Sequence[Microseconds] = (starting, ending)
+    if any(edge % width for edge in inner):
+        # Rows do not fit the buckets: of each bucket, those within it serve, where that spares enough.
+        bounds = (starting, *inner, ending)
+        if max(later - earlier for earlier, later in pairwise(bounds)) < WORTHWHILE * width:
+            yield from _cover(starting, ending, inner, finer, coverage)
+            return
     done = starting
     for earlier, later in pairwise(bounds):
         for begins, ends in _usable(-(-earlier // width) * width, later // width * width, relation, coverage):
