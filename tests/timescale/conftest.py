@@ -23,14 +23,11 @@ from insula_tenants.migrate import admin_engine, prepare_databases
 from insula_tenants.names import OWNER_ROLE
 from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.storage.timescale import TimescaleEngine
-from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
+from insula_tenants.telemetry.write import COPIED_FROM, TelemetryWriter, TenantBatch
 from tests import engines
 from tests.servers.mqtt import unique
 from tests.servers.postgres import PostgresServer
 from tests.servers.timescale_wasm import TimescaleWasm
-
-_FEW = 500
-"""Readings that are written without COPY."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,8 @@ class Timescale:
             yield connection
 
     def write(self, tenant: TenantContext, readings: dict[tuple[int, int], float]) -> None:
-        """Store readings as ingest does: in WebAssembly few at a time, since many are written by COPY."""
-        step = len(readings) if self.is_native else _FEW
+        """Store readings as ingest does: in WebAssembly few at a time, since many are copied."""
+        step = len(readings) if self.is_native else COPIED_FROM - 1
         left = iter(readings.items())
         with psycopg.connect(self.service_url, autocommit=True, prepare_threshold=None) as connection:
             writer = TelemetryWriter(connection)

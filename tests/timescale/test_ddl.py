@@ -11,6 +11,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
 from insula_tenants.migrate import head
 from insula_tenants.storage import detect_engine
+from insula_tenants.telemetry.columns import Columns
 from insula_tenants.telemetry.sql import statement
 from tests.timescale.conftest import Timescale
 
@@ -54,14 +55,9 @@ def test_a_reading_is_stored_once_and_the_last_value_counts(timescale: Timescale
 
 
 def test_a_statement_larger_than_a_packet_arrives_whole(timescale: Timescale, tenant: TenantContext):
-    rows = [(point, START + n * HOUR) for point in range(5) for n in range(2000)]
-    parameters = {
-        "times": [time for _, time in rows],
-        "points": [point for point, _ in rows],
-        "values": [1.0] * len(rows),
-    }
+    readings = {(point, START + n * HOUR): 1.0 for point in range(5) for n in range(2000)}
     with psycopg.connect(timescale.service_url, prepare_threshold=None) as connection:
         connection.execute(SET_ROLE, (tenant.schema,))
-        connection.execute(statement("insert_readings"), parameters)
+        connection.execute(statement("store_readings"), Columns.of(readings).parameters())
     with timescale.session(tenant) as session:
-        assert session.scalar(text("SELECT count(*) FROM readings")) == len(rows)
+        assert session.scalar(text("SELECT count(*) FROM readings")) == len(readings)
