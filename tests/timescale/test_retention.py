@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
+from insula_tenants.rollups import refresh_tenant, tend_tenant
 from insula_tenants.storage.timescale import TimescaleEngine
 from tests.timescale.conftest import Timescale
 from tests.timescale.rollup_model import differences
-from tests.timescale.test_aggregates import START, days, microseconds, refresh
+from tests.timescale.test_aggregates import DAY, START, days, microseconds, refresh
 from tests.timescale.test_compression import content, raw_pieces
 
 ENGINE = TimescaleEngine()
@@ -44,6 +47,28 @@ def test_a_refresh_of_what_is_left_changes_nothing_before_it(timescale: Timescal
     with timescale.owner(tenant) as connection:
         refresh(connection, day, 20)
         assert differences(connection, readings | late) == []
+
+
+def test_the_worker_drops_what_the_plan_no_longer_keeps_and_compresses_the_rest(
+    timescale: Timescale, tenant: TenantContext
+):
+    readings = days(0, 20, every=600)
+    timescale.write(tenant, readings)
+    retention_days = (datetime.now(UTC) - (START + 10 * DAY)).days
+    with closing(Administration({"main": timescale.admin_url})) as admins:
+        assert refresh_tenant(admins, tenant, budget=timedelta(minutes=1)) is False
+        figures = tend_tenant(admins, tenant, retention_days, budget=timedelta(minutes=1))
+    assert figures is not None
+    assert figures.raw_from is not None
+    assert START < figures.raw_from <= START + 10 * DAY
+    with timescale.owner(tenant) as connection:
+        left = raw_pieces(connection)
+        assert min(piece.starting for piece in left) == figures.raw_from
+        assert all(piece.compressed for piece in left)
+        assert content(connection) == {
+            key: value for key, value in readings.items() if key[1] >= microseconds(figures.raw_from)
+        }
+        assert differences(connection, readings) == []
 
 
 def test_chunks_to_come_span_what_they_are_told(timescale: Timescale, tenant: TenantContext):
