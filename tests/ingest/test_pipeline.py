@@ -253,3 +253,66 @@ def test_an_erased_tenant_does_not_stop_ingest_for_the_others(
     assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 4.0)]
     eventually(lambda: "does not exist; dropped" in caplog.text)
     assert "held back" not in caplog.text
+
+
+def usage(deployment: Deployment) -> dict[str, int]:
+    """What acme used in all."""
+    with deployment.databases.core() as core:
+        query = text(
+            "SELECT metric, sum(amount) FROM usage_daily JOIN tenants ON id = tenant_id"
+            " WHERE slug = 'acme' GROUP BY metric"
+        )
+        return {metric: int(amount) for metric, amount in core.execute(query)}
+
+
+def test_a_flooding_device_is_throttled_told_of_once_and_its_neighbour_is_not(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("insula_ingest.door.CATCH_UP", 10.0)
+    limit(devices, device_messages_per_second=1)
+    with devices.databases.tenant(devices.acme) as session:
+        create_device(session, "desk-2", name="Desk 2")
+    running = RunningIngest(ingest_settings).start()
+    for second in range(100):
+        publish(TOPIC, telemetry(float(second), second=second))
+    publish(TOPIC.replace("desk-1", "desk-2"), telemetry(1.0, point="other"))
+    eventually(lambda: any(point == "other" for point, _, _ in readings(devices, devices.acme)))
+    running.stop()
+    stored = [value for point, _, value in readings(devices, devices.acme) if point == "temperature"]
+    assert stored[:10] == [float(second) for second in range(10)]
+    assert len(stored) < 50
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.OVER_QUOTA
+    assert letter.device == "desk-1"
+    assert "1 messages a second of a device" in letter.detail
+    counted = usage(devices)
+    assert counted["throttled"] == 100 - len(stored)
+    assert counted["messages"] == len(stored) + 2  # one with the letter, one of the neighbour
+    assert counted["values"] == len(stored) + 1
+    assert counted["dead_letters"] == 1
+
+
+def test_a_tenant_may_have_only_so_many_points(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    limit(devices, points=2)
+    running = RunningIngest(ingest_settings).start()
+    publish(TOPIC, json.dumps({"ts": NOW.isoformat(), "values": {"a": 1, "b": 2, "c": 3}}).encode())
+    assert [row[0] for row in eventually(lambda: readings(devices, devices.acme))] == ["a", "b"]
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.TOO_MANY_POINTS
+    running.stop()
+
+
+def test_a_reading_beyond_the_retention_is_a_dead_letter_and_a_younger_one_is_stored(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    limit(devices, retention_days=30)
+    running = RunningIngest(ingest_settings).start()
+    old, young = NOW - timedelta(days=31), NOW - timedelta(days=29)
+    publish(TOPIC, json.dumps([{"ts": at.isoformat(), "values": {"a": 1}} for at in (old, young)]).encode())
+    assert eventually(lambda: readings(devices, devices.acme)) == [("a", young, 1.0)]
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.BEYOND_RETENTION
+    assert "30 days" in letter.detail
+    running.stop()

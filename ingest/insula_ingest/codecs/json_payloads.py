@@ -16,6 +16,7 @@ from insula_ingest.codecs.decoded import (
     plausible,
     shown,
 )
+from insula_ingest.codecs.plain_json import decode_plain
 from insula_ingest.codecs.senml import decode_senml, is_senml
 from insula_tenants.names import is_point_name
 
@@ -24,6 +25,13 @@ _decoder = msgspec.json.Decoder()
 
 def decode_json(payload: bytes, received_at: Microseconds) -> Decoded:
     """Decode one JSON payload; `received_at` bounds what is plausible as a time."""
+    if (plain := decode_plain(payload, received_at)) is not None:
+        return plain
+    return decode_any_json(payload, received_at)
+
+
+def decode_any_json(payload: bytes, received_at: Microseconds) -> Decoded:
+    """`decode_json` without the short cut for the commonest shape."""
     decoded = Decoded()
     try:
         document = _decoder.decode(payload)

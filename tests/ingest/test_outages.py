@@ -1,0 +1,114 @@
+"""Whatever happens behind, memory is bounded, and nothing the broker accepted is lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from sqlalchemy import func, make_url, select
+
+from insula_ingest.settings import IngestSettings
+from insula_ingest.writer import home
+from insula_tenants.context import TenantContext
+from insula_tenants.telemetry.models import Reading
+from tests.conftest import Deployment
+from tests.ingest.conftest import RunningIngest
+from tests.servers.postgres import PostgresServer
+from tests.waiting import eventually
+
+Publish = Callable[[str, bytes], None]
+TOPIC = "tenants/acme/devices/desk-1/telemetry"
+MEBIBYTE = 1024 * 1024
+
+
+def count(deployment: Deployment, context: TenantContext) -> int:
+    with deployment.databases.tenant(context) as session:
+        return session.scalar(select(func.count()).select_from(Reading)) or 0
+
+
+@contextmanager
+def away(server: PostgresServer, deployment: Deployment) -> Iterator[None]:
+    """Nobody gets into the database while the block runs, and who is in is put out."""
+    name = make_url(deployment.admin_url).database
+    with psycopg.connect(server.admin_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")  # type: ignore[arg-type]
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = 'insula_service'",
+            (name,),
+        )
+        try:
+            yield
+        finally:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")  # type: ignore[arg-type]
+
+
+def test_large_payloads_wait_in_the_broker_while_the_database_is_away(
+    postgres_server: PostgresServer,
+    devices: Deployment,
+    ingest_settings: IngestSettings,
+    publish: Publish,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.INFO, "insula_ingest.outages")
+    settings = ingest_settings.model_copy(update={"ingest_memory_bytes": MEBIBYTE})
+    running = RunningIngest(settings).start()
+    source = running.service._source
+    start = int(time.time() * 1000) - 1000
+    with away(postgres_server, devices):
+        for number in range(60):
+            document = {"ts": start + number, "values": {"a": number}, "padding": "x" * 100_000}
+            publish(TOPIC, json.dumps(document).encode())
+        eventually(lambda: source.is_full, seconds=20)
+        for _ in range(20):
+            assert source.bytes_in_flight < 1.5 * MEBIBYTE
+            time.sleep(0.02)
+    eventually(lambda: count(devices, devices.acme) == 60, seconds=30)
+    eventually(lambda: source.in_flight == source.bytes_in_flight == 0)
+    running.stop()
+    told = [line.message.split(":")[0] for line in caplog.records]
+    assert told == ["the database is away", "the database is back"]
+
+
+def test_a_write_that_never_ends_is_given_up_and_done_again(
+    devices: Deployment,
+    ingest_settings: IngestSettings,
+    publish: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr(home, "LONGEST_WRITE", 0.5)
+    monkeypatch.setattr("insula_ingest.service._WATCH_SECONDS", 0.1)
+    publish_one = json.dumps({"values": {"a": 1}}).encode()
+    running = RunningIngest(ingest_settings).start()
+    publish(TOPIC, publish_one)
+    eventually(lambda: count(devices, devices.acme) == 1)
+    with psycopg.connect(devices.admin_url) as other:
+        other.execute(f"LOCK TABLE {devices.acme.schema}.latest IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
+        publish(TOPIC, publish_one)
+        eventually(lambda: "has not answered" in caplog.text)
+        other.rollback()
+    eventually(lambda: count(devices, devices.acme) == 2)
+    running.stop()
+
+
+def test_stopping_does_not_wait_for_a_database_that_is_away(
+    postgres_server: PostgresServer, devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    running = RunningIngest(ingest_settings).start()
+    with away(postgres_server, devices):
+        publish(TOPIC, b'{"a": 1}')
+        eventually(lambda: running.service._source.in_flight == 1)
+        stopping = threading.Thread(target=running.stop)
+        stopping.start()
+        stopping.join(20)
+        assert not stopping.is_alive()
+    again = RunningIngest(ingest_settings).start()
+    eventually(lambda: count(devices, devices.acme) == 1)
+    again.stop()

@@ -1,0 +1,91 @@
+"""The writer, whichever way it takes: copied or inserted, the same is stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import select
+
+from insula_tenants.context import TenantContext
+from insula_tenants.telemetry.models import Latest, Reading
+from insula_tenants.telemetry.write import COPIED_FROM, TelemetryWriter, TenantBatch
+from tests.conftest import Deployment
+
+NOW = time.time_ns() // 1000
+MANY = 3 * COPIED_FROM
+
+
+@pytest.fixture
+def connection(fresh_deployment: Deployment) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(fresh_deployment.service_url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+def batch(context: TenantContext, count: int, *, first: int = 0, plus: float = 0.0) -> TenantBatch:
+    return TenantBatch(
+        context, {(number % 7 + 1, NOW + number): number + plus for number in range(first, first + count)}
+    )
+
+
+def stored(deployment: Deployment, context: TenantContext) -> dict[tuple[int, int], float]:
+    with deployment.databases.tenant(context) as session:
+        return {
+            (point, round(time.timestamp() * 1e6)): value
+            for point, time, value in session.execute(select(Reading.point_id, Reading.time, Reading.value))
+        }
+
+
+def latest(deployment: Deployment, context: TenantContext) -> dict[int, float]:
+    with deployment.databases.tenant(context) as session:
+        return dict(session.execute(select(Latest.point_id, Latest.value)).tuples().all())
+
+
+def test_many_and_few_of_several_tenants_are_stored_in_one_transaction(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    many, few = batch(fresh_deployment.acme, MANY), batch(fresh_deployment.globex, 3)
+    TelemetryWriter(connection).write([few, many])
+    for context, given in ((fresh_deployment.acme, many), (fresh_deployment.globex, few)):
+        assert stored(fresh_deployment, context) == given.readings
+        newest = {point: value for (point, _), value in sorted(given.readings.items())}
+        assert latest(fresh_deployment, context) == newest
+
+
+def test_copied_readings_that_are_there_already_replace_the_old_ones(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    acme, writer = fresh_deployment.acme, TelemetryWriter(connection)
+    first, second = batch(acme, MANY), batch(acme, MANY, first=MANY - 1, plus=0.5)
+    writer.write([first])
+    writer.write([second, batch(fresh_deployment.globex, 3)])
+    assert stored(fresh_deployment, acme) == first.readings | second.readings
+    writer.write([first])
+    assert stored(fresh_deployment, acme) == first.readings | second.readings | first.readings
+    assert len(stored(fresh_deployment, fresh_deployment.globex)) == 3
+
+
+def test_a_refused_batch_stores_nothing_of_anybody(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    bad = batch(fresh_deployment.globex, MANY)
+    bad.readings[2**40, NOW] = 1.0
+    with pytest.raises(psycopg.DataError):
+        TelemetryWriter(connection).write([batch(fresh_deployment.acme, MANY), bad])
+    assert stored(fresh_deployment, fresh_deployment.acme) == {}
+    assert stored(fresh_deployment, fresh_deployment.globex) == {}
+
+
+def test_the_role_is_the_tenants_own_on_both_ways(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    with psycopg.connect(fresh_deployment.admin_url, autocommit=True) as admin:
+        schema = fresh_deployment.globex.schema
+        admin.execute(f"REVOKE INSERT ON {schema}.readings FROM {schema}")  # type: ignore[arg-type]
+    for count in (3, MANY):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            TelemetryWriter(connection).write([batch(fresh_deployment.globex, count)])
+    TelemetryWriter(connection).write([batch(fresh_deployment.acme, MANY)])
+    assert len(stored(fresh_deployment, fresh_deployment.acme)) == MANY
