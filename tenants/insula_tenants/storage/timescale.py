@@ -89,7 +89,7 @@ class TimescaleEngine:
         """Let TimescaleDB do it, in transactions of its own.
 
         Forced: we know what is to be made anew, and left to its own log of changes it has left out a bucket
-        of an aggregate on an aggregate (seen once with 2.28.3, and not understood). In one batch: by itself it
+        of an aggregate on an aggregate (seen once with 2.28.3, not understood). In one batch: by itself it
         takes a transaction a bucket, which is five times the work.
         """
         batched = connection.scalar(
