@@ -33,6 +33,7 @@ from insula_platform.signin.routes import router as signin_routes
 from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
+from insula_platform.storage.routes import router as storage
 from insula_tenants.administration import Administration
 from insula_tenants.broker import broker_access
 from insula_tenants.database import AsyncDatabases, Databases
@@ -125,6 +126,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(audit)
     app.include_router(operator)
     app.include_router(bundles)
+    app.include_router(storage)
     app.add_api_route("/healthz", healthz, tags=["Operation"])
     app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
 

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.operator.commands import operator, tenant
+from insula_platform.storage.commands import storage
 from insula_tenants.errors import ConfigurationError, InsulaError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
 app.add_typer(device, name="device")
+app.add_typer(storage, name="storage")
 add_bundle_commands(tenant)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

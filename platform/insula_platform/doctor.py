@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from insula_platform.storage.service import storage_of_all
 from insula_tenants.database import Databases
 from insula_tenants.migrate import head
 from insula_tenants.registry import list_tenants
 from insula_tenants.settings import TenantsSettings
 from insula_tenants.storage import detect_engine
+
+_SILENT = timedelta(minutes=10)
+"""The worker looks each half minute."""
 
 
 class Finding(NamedTuple):
@@ -56,3 +61,19 @@ def _examine_database(core: Session) -> Iterator[Finding]:
     behind = [tenant.slug for tenant in tenants if tenant.schema_version != head("tenant")]
     says = f"{len(tenants)} tenants" + (f"; run `insula migrate` for {', '.join(behind)}" if behind else "")
     yield Finding("tenant schemas", says, not behind)
+    yield _examine_rollups(core)
+
+
+def _examine_rollups(core: Session) -> Finding:
+    """Whether the worker looks after the rollups, and keeps up with them."""
+    views = [view for view in storage_of_all(core) if view.checked_at is not None]
+    if not views:
+        return Finding("rollups", "no worker has looked at them yet: answers come from raw readings", True)
+    longest = max(views, key=lambda view: view.lag_seconds or 0)
+    dirty = sum(view.dirty_ranges or 0 for view in views)
+    behind = timedelta(seconds=round(longest.lag_seconds or 0))
+    says = f"{longest.tenant} is furthest behind, by {behind}; {dirty} stretches are to be made anew"
+    silent = datetime.now(UTC) - max(view.checked_at for view in views if view.checked_at)
+    if silent > _SILENT:
+        says += f"; no worker has looked for {timedelta(seconds=round(silent.total_seconds()))}"
+    return Finding("rollups", says, silent <= _SILENT)

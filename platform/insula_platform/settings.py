@@ -42,6 +42,13 @@ class PlatformSettings(TenantsSettings):
         description="Directory of tenants' exports, which API and worker share. They expire after 7 days.",
     )
     signin_lifetime: int = Field(default=12 * 3600, ge=300, description="Seconds a person stays signed in.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address the worker's metrics listen on.")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of the worker's Prometheus metrics; without it there are none.",
+    )
 
     @field_validator("public_url", "ui_url")
     @classmethod

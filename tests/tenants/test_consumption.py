@@ -29,7 +29,7 @@ Readings = list[tuple[datetime, float]]
 
 
 def by_hand(readings: Readings, rollover_at: float | None, edges: Sequence[Microseconds]) -> dict[int, float]:
-    """What was counted between edges, by the number of the first: lines between readings, cut at the edges."""
+    """What was counted between edges, by the number of the first: lines between readings, cut."""
     found: dict[int, float] = {}
     for (earlier, before), (later, after) in pairwise(readings):
         amount = after - before
@@ -89,6 +89,7 @@ def house(deployment: Deployment) -> House:
 
 @pytest.fixture
 def fresh(house: House) -> Iterator[House]:
+    house.reach(NOTHING)
     yield house
     house.remove()
 
@@ -152,3 +153,127 @@ def test_thousands_of_meters_count_the_same_by_hand_from_raw_and_from_rollups(fr
                 if not isclose(value, expected[key], rel_tol=1e-9, abs_tol=1e-9)
             ]
             assert not wrong, (name, width, zone)
+
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def at(hours_after_noon: float) -> datetime:
+    return NOON + hours(hours_after_noon)
+
+
+@pytest.mark.parametrize("reach", ["raw", "rollups"])
+@pytest.mark.parametrize(
+    ("rollover_at", "readings", "expected"),
+    [
+        pytest.param(None, [(0, 100), (1, 110), (2, 125)], {0: 10, 1: 15}, id="counts"),
+        pytest.param(None, [(0, 100), (0.5, 110), (0.75, 4), (1, 6)], {0: 16}, id="reset"),
+        pytest.param(
+            None, [(0, 100), (0.75, 8), (1.25, 2), (2, 6)], {0: 9, 1: 5}, id="reset twice, once at an edge"
+        ),
+        pytest.param(1000.0, [(0, 990), (0.5, 5), (1, 8)], {0: 18}, id="rollover"),
+        pytest.param(1000.0, [(0, 400), (0.5, 5), (1, 8)], {0: 8}, id="reset of a meter that can roll over"),
+        pytest.param(1000.0, [(0.5, 990), (1.5, 10)], {0: 10, 1: 10}, id="rollover across an edge"),
+        pytest.param(None, [(0, 100), (0.5, 120), (0.75, 115), (1, 118)], {0: 18}, id="correction"),
+        pytest.param(
+            None, [(0.5, 100), (4.5, 180)], {0: 10, 1: 20, 2: 20, 3: 20, 4: 10}, id="gap over many buckets"
+        ),
+        pytest.param(None, [(0.25, 100), (0.75, 103)], {0: 3}, id="first and last bucket are partial"),
+        pytest.param(None, [(0.25, 100)], {}, id="a single reading tells nothing"),
+        pytest.param(None, [(0, 0), (0.5, 0), (1, 7)], {0: 7}, id="from zero"),
+    ],
+)
+def test_what_meters_do(
+    fresh: House,
+    reach: str,
+    rollover_at: float | None,
+    readings: list[tuple[float, float]],
+    expected: dict[float, float],
+):
+    (point,) = fresh.counters([rollover_at])
+    fresh.store([(point, at(after), float(value)) for after, value in readings])
+    fresh.roll_up()
+    fresh.reach(*REACHES[reach][:1])
+    rows = fresh.rows([point], NOON - hours(5), NOON + hours(12), Buckets(HOUR, "consumption", "UTC"))
+    assert {(time - NOON) / hours(1): value for _, time, value in rows} == pytest.approx(expected)
+
+
+def test_a_reading_that_comes_late_changes_the_hours_it_lies_in_at_once(fresh: House):
+    (point,) = fresh.counters([None])
+    hourly = Buckets(HOUR, "consumption", "UTC")
+    fresh.store([(point, at(0), 100.0), (point, at(4), 180.0)])
+    fresh.roll_up()
+    fresh.reach(at(24))
+    assert [value for *_, value in fresh.rows([point], at(0), at(5), hourly)] == [20, 20, 20, 20]
+    fresh.store([(point, at(2), 170.0)])
+    fresh.reach(at(24), dirty=[(at(2), at(2.25))])
+    late = fresh.ask([point], at(0), at(5), hourly)
+    assert [value for *_, value in late.rows] == [35, 35, 5, 5]
+    assert late.served_from == ("1h", "15m", "raw")
+    fresh.roll_up()
+    fresh.reach(at(24))
+    assert fresh.ask([point], at(0), at(5), hourly).rows == late.rows
+
+
+def test_the_line_to_readings_outside_the_question_is_cut_at_its_ends(fresh: House):
+    (point,) = fresh.counters([None])
+    fresh.store([(point, at(-100), 0.0), (point, at(100), 200.0)])
+    hourly = Buckets(HOUR, "consumption", "UTC")
+    assert [value for *_, value in fresh.rows([point], at(0.5), at(2), hourly)] == [0.5, 1]
+    assert fresh.rows([point], at(-200), at(-150), hourly) == []
+    assert fresh.rows([point], at(150), at(200), hourly) == []
+
+
+def test_a_meter_that_falls_all_day_is_told_from_finer_rollups_and_in_the_end_from_raw(fresh: House):
+    (point,) = fresh.counters([None])
+    readings = [(point, at(-12 + minute / 60), float(minute % 2 * 10)) for minute in range(24 * 60)]
+    quiet = [(point, at(12 + minute / 60), 20.0 + minute) for minute in range(24 * 60)]
+    fresh.store(readings + quiet)
+    fresh.roll_up()
+    daily = Buckets(DAY, "consumption", "UTC")
+    expected = fresh.ask([point], at(-12), at(36), daily)
+    assert expected.served_from == ("raw",)
+    fresh.reach(at(48))
+    answer = fresh.ask([point], at(-12), at(36), daily)
+    assert [value for *_, value in answer.rows] == pytest.approx([value for *_, value in expected.rows])
+    assert answer.served_from == ("1d", "raw")
+    fresh.reach(at(48), raw_from=at(12))
+    with pytest.raises(RawDropped):
+        fresh.ask([point], at(-12), at(36), daily)
+
+
+def test_where_raw_was_dropped_consumption_comes_from_rollups_and_their_neighbours(fresh: House):
+    (point,) = fresh.counters([None])
+    fresh.store([(point, at(12 * n), 10.0 * n) for n in range(-8, 9)])
+    fresh.roll_up()
+    six = Buckets(Width(6 * 3600), "consumption", "UTC")
+    fresh.reach(at(72))
+    before = fresh.rows([point], at(-36), at(36), six)
+    with fresh.administrator() as connection:
+        connection.execute("DELETE FROM readings WHERE time < %s", (at(12),))
+    fresh.reach(at(72), raw_from=at(12))
+    assert fresh.rows([point], at(-36), at(36), six) == before
+    assert fresh.rows([point], at(-36), at(-24), six) == before[:2]
+    assert [value for *_, value in before] == [5.0] * 12
+
+
+def test_a_gauge_has_no_consumption_and_a_gauge_among_meters_is_named(fresh: House):
+    counter, gauge = fresh.counters([None, None])
+    with fresh.administrator() as connection:
+        connection.execute("UPDATE points SET kind = 'gauge' WHERE id = %s", (gauge,))
+    assert fresh.rows([counter], at(0), at(1), Buckets(HOUR, "consumption", "UTC")) == []
+    with pytest.raises(InvalidInput, match=rf"point {gauge} \('p2'\) is no counter"):
+        fresh.rows([counter, gauge], at(0), at(1), Buckets(HOUR, "consumption", "UTC"))
+
+
+def test_pages_of_consumption_are_parts_of_the_whole(fresh: House):
+    points = fresh.counters([None, None, None])
+    fresh.store([(point, at(7 * n), 3.0 * n * point) for point in points for n in range(40)])
+    fresh.roll_up()
+    fresh.reach(at(100))
+    hourly = Buckets(HOUR, "consumption", "Europe/Brussels")
+    whole = fresh.rows(points, at(0.25), at(200), hourly)
+    assert len(whole) == 3 * 200
+    paged = fresh.rows(points, at(0.25), at(200), hourly, limit=7 * 11)
+    assert [row[:2] for row in paged] == [row[:2] for row in whole]
+    assert [row[2] for row in paged] == pytest.approx([row[2] for row in whole])

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from insula_tenants.devices import NewPoint, create_device
 from insula_tenants.errors import Conflict, NotFound, TenantDeleting
 from insula_tenants.lifecycle import evidence
 from insula_tenants.registry import create_tenant, list_tenants, resolve_tenant
+from insula_tenants.rollups import mark, refresh_tenant, survey, tend_tenant
 from tests.conftest import Deployment
 from tests.servers.mosquitto import SecuredMosquitto
 
@@ -93,16 +94,22 @@ def test_an_erased_tenant_is_nowhere_and_its_neighbour_is_whole(
     deployment: Deployment, admins: Administration, broker: DynamicSecurity
 ):
     context = furnish(deployment, admins, broker, "life-gone")
+    mark(admins, context, datetime(2000, 1, 1, tzinfo=UTC))
+    while refresh_tenant(admins, context):
+        pass
+    tend_tenant(admins, context, 300)
+    survey(admins)
     with admins.registry.begin() as connection:
         there = evidence.look_in_database(connection, "life-gone")
         assert there.schemas == 1
         assert there.relations > 20
         assert there.privileges > 5
         assert there.role == "present"
-        assert (there.chunks > 20) == (there.engine == "timescaledb")
+        assert (there.chunks > 10) == (there.engine == "timescaledb")
+        assert there.aggregates == (3 if there.engine == "timescaledb" else 0)
         registry = evidence.look_in_registry(connection, context.id)
         assert {name for name, rows in registry.items() if rows} == {
-            "tenants", "tenant_jobs", "invitations", "oauth_clients", "usage_daily",
+            "tenants", "tenant_jobs", "invitations", "oauth_clients", "usage_daily", "storage_status",
         }  # fmt: skip
     assert evidence.look_at_broker(broker, "life-gone") == 1
 

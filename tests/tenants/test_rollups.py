@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, event
 
-from insula_tenants.rollups.slices import DAY, QUARTER, floor
+from insula_tenants.administration import Administration
+from insula_tenants.rollups import mark
+from insula_tenants.rollups.access import alone_in
+from insula_tenants.rollups.slices import DAY, QUARTER, Stretch, first_slice, floor, merged
+from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.tenants.history import Clock, Tenant, clock, tenant_of
 
@@ -90,3 +99,153 @@ def _something(tenant: Tenant, chance: random.Random) -> None:
             tenant.write({(row["point_id"], row["time"]): row["value"] + 1})
     else:
         tenant.clock.now += chance.random() * timedelta(hours=8)
+
+
+class PowerWent(Exception):
+    """A worker died here."""
+
+
+def cut_off_at(admins: Administration, statement: int) -> Iterator[None]:
+    """Administrators' connections that fail at their n-th statement, before it is run."""
+    seen = count(1)
+
+    def before(*_: object) -> None:
+        if next(seen) == statement:
+            raise PowerWent
+
+    event.listen(admins.registry, "before_cursor_execute", before)
+    yield
+    event.remove(admins.registry, "before_cursor_execute", before)
+
+
+def test_a_refresh_may_die_before_any_of_its_statements(tenant: Tenant):
+    tenant.set_complete_until(tenant.complete_until() - timedelta(hours=9))
+    minutes(tenant, timedelta(hours=50), timedelta(hours=30))
+    minutes(tenant, timedelta(hours=2), timedelta())
+    died = 0
+    for statement in count(1):
+        cut = cut_off_at(tenant.admins, statement)
+        next(cut)
+        try:
+            tenant.refresh()
+        except PowerWent:
+            died += 1
+        else:
+            break
+        finally:
+            next(cut, None)
+        tenant.check()
+        # Another quarter of an hour and another late reading, so that there is something to do each time.
+        tenant.clock.now += QUARTER
+        tenant.write({(1, tenant.clock.now - timedelta(hours=40, minutes=7 * statement)): 5.0})
+        tenant.check()
+    assert died > 12
+    while tenant.refresh():
+        pass
+    assert tenant.marks() == []
+    assert tenant.check() > 100
+
+
+def test_readings_written_while_a_refresh_runs_are_rolled_up_by_it_or_marked(tenant: Tenant):
+    minutes(tenant, timedelta(days=4), timedelta(days=1))
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def write() -> None:
+        chance = random.Random(7)
+        try:
+            with psycopg.connect(tenant.deployment.service_url, autocommit=True) as connection:
+                writer = TelemetryWriter(connection)
+                while not stop.is_set():
+                    times = [tenant.clock.now - chance.random() * 4 * DAY for _ in range(20)]
+                    readings = {(1, int(time.timestamp() * 1e6)): chance.random() for time in times}
+                    writer.write([TenantBatch(tenant.context, readings)])
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(5):
+            tenant.refresh(timedelta(seconds=2))
+    finally:
+        stop.set()
+        thread.join()
+    assert failed == []
+    while tenant.refresh():
+        pass
+    assert tenant.marks() == []
+    assert tenant.check() > 300
+
+
+def test_one_worker_at_a_time_is_at_a_tenant(tenant: Tenant):
+    minutes(tenant, timedelta(days=2), timedelta(days=1))
+    with alone_in(tenant.admins, tenant.context) as first:
+        assert isinstance(first, Connection)
+        with alone_in(tenant.admins, tenant.context) as second:
+            assert second is None
+        assert tenant.refresh() is False
+        assert len(tenant.marks()) == 1
+    assert tenant.refresh() is False
+    assert tenant.marks() == []
+
+
+def test_a_tenant_with_readings_from_before_rollups_is_rolled_up_from_its_beginning(tenant: Tenant):
+    minutes(tenant, timedelta(days=500), timedelta(days=499))
+    tenant.administrator.execute("DELETE FROM dirty_ranges")
+    tenant.set_complete_until(datetime(2000, 1, 1, tzinfo=UTC))
+    assert tenant.refresh() is False
+    assert tenant.check() > 2 * (96 + 24)
+
+
+def test_an_operator_can_have_rollups_made_anew(tenant: Tenant):
+    minutes(tenant, timedelta(days=3), timedelta(days=2))
+    tenant.refresh()
+    tenant.administrator.execute("UPDATE readings SET value = value + 1")
+    with pytest.raises(AssertionError):
+        tenant.check()
+    assert mark(tenant.admins, tenant.context, tenant.clock.now - 10 * DAY) is not None
+    assert tenant.refresh() is False
+    assert tenant.check() > 100
+    assert mark(tenant.admins, tenant.context, tenant.clock.now) is None
+
+
+def test_falls_of_a_counter_are_kept_and_more_than_four_are_counted_alone(tenant: Tenant):
+    start = floor(tenant.clock.now - 3 * DAY, DAY)
+    resets = [10.0, 90.0, 3.0, 80.0, 2.0, 79.0, 78.0]
+    tenant.write({(1, start + step * timedelta(minutes=20)): value for step, value in enumerate(resets)})
+    tenant.write({(2, start + step * timedelta(minutes=2)): 1.0 + 9 * (step % 2) for step in range(20)})
+    tenant.refresh()
+    tenant.check()
+    (day,) = tenant.rows("SELECT * FROM readings_1d WHERE point_id = 1")
+    assert day["fall_count"] == 2
+    assert day["falls"] in ([90, 3, 80, 2], [80, 2, 90, 3])
+    (gauge,) = tenant.rows("SELECT * FROM readings_1d WHERE point_id = 2")
+    assert (gauge["fall_count"], gauge["falls"]) == (9, [])
+
+
+times = st.integers(0, 4000).map(lambda minute: datetime(2026, 1, 1, tzinfo=UTC) + minute * MINUTE)
+stretches = st.tuples(times, times).filter(lambda ends: ends[0] < ends[1]).map(lambda ends: Stretch(*ends))
+
+
+@given(st.lists(stretches, max_size=8), stretches, st.timedeltas(QUARTER, 3 * DAY))
+def test_slices_cover_what_is_marked_and_nothing_else(
+    marked: list[Stretch], all_of: Stretch, width: timedelta
+):
+    within = Stretch(floor(all_of.starting, QUARTER), floor(all_of.ending, QUARTER))
+    found = merged(marked, within)
+    pieces = []
+    for stretch in found:
+        left = stretch
+        while left.starting < left.ending:
+            piece = first_slice(left, width)
+            assert piece.starting == left.starting < piece.ending <= left.ending
+            assert piece.ending - piece.starting <= max(width, QUARTER)
+            pieces.append(piece)
+            left = Stretch(piece.ending, left.ending)
+    for minute in range(0, 4000, 5):
+        time = datetime(2026, 1, 1, tzinfo=UTC) + minute * MINUTE
+        quarter = floor(time, QUARTER)
+        dirty = any(one.starting < quarter + QUARTER and quarter < one.ending for one in marked)
+        wanted = dirty and within.starting <= time < within.ending
+        assert any(one.starting <= time < one.ending for one in pieces) == wanted

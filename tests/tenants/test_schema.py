@@ -23,6 +23,7 @@ for module in (
     "insula_tenants.invitations.models",
     "insula_tenants.lifecycle.models",
     "insula_tenants.registry.models",
+    "insula_tenants.rollups.models",
     "insula_tenants.spaces.models",
     "insula_tenants.telemetry.models",
     "insula_tenants.usage.models",

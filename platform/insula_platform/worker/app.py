@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 
 from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy import text
@@ -12,6 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
+from insula_platform.worker.metrics import StorageMetrics
+from insula_platform.worker.storage import QUEUE, add_storage_tasks
 from insula_tenants.database import Databases
 from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
@@ -27,8 +30,8 @@ _PURGES = (
 )
 
 
-def make_app(settings: PlatformSettings, databases: Databases) -> App:
-    """The application with its tasks; `databases` is what they work on."""
+def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageMetrics | None = None) -> App:
+    """The application with its tasks: they work on `databases`, and keep `metrics` up to date."""
     app = App(
         connector=PsycopgConnector(
             conninfo=settings.require_database_url(),
@@ -54,6 +57,7 @@ def make_app(settings: PlatformSettings, databases: Databases) -> App:
 
     add_bundle_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
+    add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
 
@@ -83,13 +87,31 @@ def prepare_all(databases: Databases) -> None:
 
 
 def run(settings: PlatformSettings) -> None:
-    """Work until SIGTERM or Ctrl-C; the job at hand is finished first."""
+    """Work until SIGTERM or Ctrl-C; the jobs at hand are finished first."""
     databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
-    app = make_app(settings, databases)
+    metrics = StorageMetrics()
+    app = make_app(settings, databases, metrics)
+    if settings.metrics_port is not None:
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+    others = sorted({task.queue for task in app.tasks.values()} - {QUEUE})
 
     async def work() -> None:
-        async with app.open_async():
-            await app.run_worker_async(concurrency=4, install_signal_handlers=True, delete_jobs="successful")
+        loop = asyncio.get_running_loop()
+        async with app.open_async(), asyncio.TaskGroup() as group:
+            workers = [
+                group.create_task(
+                    app.run_worker_async(
+                        queues=queues,
+                        concurrency=concurrency,
+                        install_signal_handlers=False,
+                        delete_jobs="successful",
+                    )
+                )
+                for queues, concurrency in ((others, 4), ([QUEUE], 2))
+            ]
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # Cancelled, a worker finishes what it has begun.
+                loop.add_signal_handler(number, lambda: [worker.cancel() for worker in workers])
 
     try:
         asyncio.run(work())

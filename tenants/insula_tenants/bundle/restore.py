@@ -180,6 +180,8 @@ def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -
     _load_readings(connection, bundle, progress)
     _act_as(connection, OWNER_ROLE, schema)
     advance_identities(connection)
+    # Nothing is rolled up: the worker begins at the beginning, and until then answers come from raw readings.
+    connection.execute("UPDATE rollup_state SET complete_until = '2000-01-01T00:00:00Z', raw_from = NULL")
     _act_as(connection, "none", "")
 
 

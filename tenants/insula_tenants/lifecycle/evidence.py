@@ -29,6 +29,8 @@ class DatabaseEvidence:
     """Tables, indexes, sequences and views in the schema."""
     chunks: int
     """TimescaleDB's chunks of hypertables in the schema, as its own catalog lists them."""
+    aggregates: int
+    """TimescaleDB's continuous aggregates of the schema, and tables of aggregates that nobody has."""
     privileges: int
     """Objects of this database that the role owns, or has rights on."""
     role: str
@@ -37,7 +39,7 @@ class DatabaseEvidence:
     @property
     def clean(self) -> bool:
         """Whether nothing of the tenant is left here."""
-        return not (self.schemas or self.relations or self.chunks or self.privileges) and (
+        return not (self.schemas or self.relations or self.chunks or self.aggregates or self.privileges) and (
             self.role != "present"
         )
 
@@ -47,14 +49,15 @@ def look_in_database(connection: Connection, slug: str) -> DatabaseEvidence:
     schema = schema_of(slug)
     storage = detect_engine(connection)
     counted = connection.execute(text(_CATALOG), {"schema": schema}).one()
-    chunks = 0
+    chunks = aggregates = 0
     if storage.name == "timescaledb":
         chunks = connection.scalar(text(_CHUNKS), {"schema": schema}) or 0
+        aggregates = connection.scalar(text(_AGGREGATES), {"schema": schema}) or 0
     role = "absent"
     if counted.role:
         role = "shared" if counted.elsewhere else "present"
     return DatabaseEvidence(
-        storage.name, counted.schemas, counted.relations, chunks, counted.privileges, role
+        storage.name, counted.schemas, counted.relations, chunks, aggregates, counted.privileges, role
     )
 
 
@@ -99,3 +102,13 @@ SELECT
 """
 
 _CHUNKS = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_schema = :schema"
+
+_AGGREGATES = """
+SELECT (SELECT count(*) FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = :schema)
+     + (SELECT count(*) FROM _timescaledb_catalog.hypertable h
+         WHERE h.table_name ~ '^_materialized_hypertable_' AND NOT EXISTS (
+            SELECT FROM _timescaledb_catalog.continuous_agg a WHERE a.mat_hypertable_id = h.id))
+     + (SELECT count(*) FROM pg_class c
+         WHERE c.relname ~ '^_materialized_hypertable_[0-9]+$' AND c.relkind = 'r' AND NOT EXISTS (
+            SELECT FROM _timescaledb_catalog.hypertable h WHERE h.table_name = c.relname))
+"""

@@ -10,8 +10,8 @@ Readers take rollups for what is clean and before W, raw readings for the rest; 
 killed, between any two of its statements: what it did is used from its last statement on, and what it has
 begun is done again. The order that this rests on:
 
-- The marks are read first, then the rollups are made, then those very marks go. A reading that comes meanwhile
-  brings a mark of its own, which stays.
+- The marks are read first, then the rollups are made, then those very marks go. A reading that comes
+  meanwhile brings a mark of its own, which stays.
 - W moves after the rollups before it are made. It stays `DISTANCE` behind the database's clock: unmarked
   readings are at most `LATE_AFTER` old when they are written, and are committed long before W gets there.
 - Nothing is made anew before `raw_from`, where the raw readings are gone.
@@ -88,29 +88,40 @@ def refresh_tenant(admins: Administration, context: TenantContext, *, budget: ti
         return until < state.reachable or not clean or len(state.marks) == _MARKS_AT_ONCE
 
 
+def mark(admins: Administration, context: TenantContext, since: datetime) -> Stretch | None:
+    """Mark all that is rolled up from `since` on, to be made anew; None when that is nothing.
+
+    For an operator who has changed readings behind the platform's back.
+    """
+    engine = admins.database(context.database)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT set_config('role', :role, true), set_config('search_path', quote_ident(:role), true)"
+            ),
+            {"role": context.schema},
+        )
+        row = connection.execute(text(_MARK), {"since": floor(since, QUARTER)}).one_or_none()
+    return Stretch(*row) if row else None
+
+
 def read_state(connection: Connection) -> State:
     """The state of the schema on the search path."""
-    row = connection.execute(text("SELECT complete_until, raw_from, now() FROM rollup_state")).one()
+    row = connection.execute(text("SELECT complete_until, raw_from, now() AS now FROM rollup_state")).one()
     query = text("SELECT id, starting, ending FROM dirty_ranges ORDER BY starting LIMIT :most")
     marks = connection.execute(query, {"most": _MARKS_AT_ONCE})
-    return State(*row, [Mark(*mark) for mark in marks])
+    return State(row.complete_until, row.raw_from, row.now, [Mark(*mark) for mark in marks])
 
 
 def _narrow(connection: Connection, state: State) -> list[Mark]:
     """Take away what marks say of times before `raw_from` and from W on; the marks that are left."""
     if not state.marks:
         return []
-    parameters = {
-        "ids": [mark.id for mark in state.marks],
-        "from": state.raw_from or _BEGINNING,
-        "until": state.complete_until,
-    }
-    connection.execute(text(_DROP_OUTSIDE), parameters)
-    return [
-        mark
-        for mark in state.marks
-        if mark.ending > parameters["from"] and mark.starting < state.complete_until
-    ]
+    starting, ending = state.raw_from or _BEGINNING, state.complete_until
+    bounds = {"ids": [mark.id for mark in state.marks], "from": starting, "until": ending}
+    connection.execute(text(_DROP_OUTSIDE), bounds)
+    connection.execute(text(_NARROW), bounds)
+    return [mark for mark in state.marks if mark.ending > starting and mark.starting < ending]
 
 
 def _advance(connection: Connection, storage: StorageEngine, state: State, pace: Pace) -> datetime:
@@ -173,8 +184,18 @@ def _settle(
     return True
 
 
+_MARK = """
+INSERT INTO dirty_ranges (starting, ending)
+SELECT greatest(:since, raw_from), complete_until FROM rollup_state
+WHERE greatest(:since, raw_from) < complete_until
+RETURNING starting, ending
+"""
 _DROP_OUTSIDE = """
 DELETE FROM dirty_ranges WHERE id = ANY(:ids) AND (ending <= :from OR starting >= :until)
+"""
+_NARROW = """
+UPDATE dirty_ranges SET starting = greatest(starting, :from), ending = least(ending, :until)
+WHERE id = ANY(:ids) AND (starting < :from OR ending > :until)
 """
 _DROP_DONE = "DELETE FROM dirty_ranges WHERE id = ANY(:ids) AND ending <= :until"
 _SHORTEN_DONE = """

@@ -78,7 +78,7 @@ class Pace:
 
     @contextmanager
     def slice(self) -> Iterator[timedelta]:
-        """The width for a slice that is worked on in the block; the next one follows the time that it took."""
+        """The width for the slice that the block works on; the next one follows from how long it took."""
         began = monotonic()
         yield self.width
         took = monotonic() - began

@@ -1,4 +1,4 @@
-"""What a tenant's storage needs now and then: retention, compression, chunks of a fitting size, its size told."""
+"""What a tenant's storage needs now and then: retention, compression, chunks that fit, its size told."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUDGET = timedelta(seconds=30)
 """For how long one call goes on to the next chunk."""
 
 _FULL_CHUNK = 10_000_000
-"""Readings that a chunk should hold at most: 1 GB before it is compressed, a few seconds' work to compress."""
+"""Readings that a chunk should hold at most: 1 GB before it is compressed, some seconds' work to compress."""
 _SPANS = (timedelta(days=28), timedelta(days=7), DAY)
 
 
@@ -123,7 +123,7 @@ def _to_compress(pieces: Iterable[Piece], state: State) -> list[Piece]:
 
 
 def fitting_span(pieces: Sequence[Piece], now: datetime) -> timedelta | None:
-    """How long the tenant's next chunks should be, by what came in the last four weeks; None when nothing did."""
+    """How long the tenant's next chunks should be, by what came in the last weeks; None when nothing did."""
     recent = [
         piece
         for piece in pieces

@@ -95,15 +95,18 @@ class PartitionEngine:
 
     def rollup_bytes(self, connection: Connection) -> int:
         """Bytes of the three tables."""
-        query = text("SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(:names) AS name")
+        query = text(
+            "SELECT sum(pg_total_relation_size(to_regclass(name)))"
+            " FROM unnest(CAST(:names AS text[])) AS name"
+        )
         return int(connection.scalar(query, {"names": [rollup.name for rollup in ROLLUPS]}) or 0)
 
-    def compress(self, connection: Connection, piece: Piece) -> None:  # noqa: ARG002 - the protocol's
+    def compress(self, connection: Connection, piece: Piece) -> None:
         """Plain PostgreSQL compresses no readings."""
         raise NotImplementedError
 
     def drop(self, connection: Connection, piece: Piece) -> None:
-        """Drop the partition. It waits for the table's readers, and they for it: the lock timeout is short."""
+        """Drop the partition: when its turn to lock the table does not come soon, another time."""
         execute(connection, f"DROP TABLE IF EXISTS {piece.table}")
 
     def resize(self, connection: Connection, span: timedelta) -> None:

@@ -88,16 +88,21 @@ class TimescaleEngine:
     def refresh(self, connection: Connection, rollup: Rollup, starting: datetime, ending: datetime) -> None:
         """Let TimescaleDB do it, in transactions of its own.
 
-        Forced: left to its own log of changes, it leaves out buckets of an aggregate on an aggregate when
-        what it is made from ended inside them before (seen with 2.28.3). We know what is to be made anew.
+        Forced: we know what is to be made anew, and left to its own log of changes it has left out a bucket
+        of an aggregate on an aggregate (seen once with 2.28.3, not understood). In one batch: by itself it
+        takes a transaction a bucket, which is five times the work.
         """
+        batched = connection.scalar(
+            text("SELECT max(pronargs) > 4 FROM pg_proc WHERE proname = 'refresh_continuous_aggregate'")
+        )
         statement = sql.SQL(
-            "CALL {x}.refresh_continuous_aggregate({name}, {starting}, {ending}, force => true)"
+            "CALL {x}.refresh_continuous_aggregate({name}, {starting}, {ending}, force => true{options})"
         ).format(
             x=sql.Identifier(self._schema(connection)),
             name=sql.Literal(rollup.name),
             starting=sql.Literal(starting),
             ending=sql.Literal(ending),
+            options=sql.SQL(_ONE_BATCH if batched else ""),
         )
         execute(connection, statement)
 
@@ -145,6 +150,8 @@ class TimescaleEngine:
         query = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'timescaledb'"
         return str(connection.scalar(text(query)))
 
+
+_ONE_BATCH = """, options => '{"buckets_per_batch": 0}'"""
 
 _CREATE_AGGREGATE = """
 CREATE MATERIALIZED VIEW {name} WITH (

@@ -1,8 +1,8 @@
 """Where buckets of readings begin: in local time of a zone, across its changes of offset.
 
 Buckets are aligned in local time to midnight of Monday 3 January 2000, or for widths in months to 1 January
-2000. Those shorter than a day keep the two hours apart that have the same name when summer time ends; one that
-a change of the clock would cut in two ends at the change. Times are whole microseconds since the epoch.
+2000. Those shorter than a day keep the two hours apart that have the same name when summer time ends; one
+that a change of the clock would cut in two ends at the change. Times are whole microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 Microseconds = int
@@ -132,7 +133,7 @@ def _stretches(
     years = range(instant(starting).year, instant(ending).year + 1)
     changes = [change for year in years for change in _changes(zone.key, year)]
     bounds = [starting, *(change for change in changes if starting < change < ending), ending]
-    for begins, ends in zip(bounds, bounds[1:], strict=False):
+    for begins, ends in pairwise(bounds):
         yield begins, ends, _offset(zone, begins)
 
 

@@ -1,10 +1,10 @@
-"""Which relation answers which stretch of a question: the coarsest rollup that is exact, and raw for the rest.
+"""Which relation answers which stretch of a question: the coarsest rollup that is exact, raw for the rest.
 
 Pure: intervals in, stretches out. Intervals are half-open, times whole microseconds since the epoch.
 
-A row of a rollup serves when its whole width lies inside the question and inside one bucket of it, and when it
-is right: before `Coverage.complete_until`, and where no late reading waits to be rolled up. What is left over
-at the edges goes to the next finer relation, in the end to raw readings.
+A row of a rollup serves when its whole width lies inside the question and inside one bucket of it, and when
+it is right: before `Coverage.complete_until`, and where no late reading waits to be rolled up. What is left
+over at the edges goes to the next finer relation, in the end to raw readings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from insula_tenants.errors import InvalidInput
+from insula_tenants.errors import RawDropped
 from insula_tenants.telemetry.buckets import DAY, Microseconds, instant
 
 Relation = Literal["1d", "1h", "15m", "raw"]
@@ -26,10 +26,8 @@ WIDTHS: Mapping[Relation, Microseconds] = {"1d": DAY, "1h": DAY // 24, "15m": QU
 """Width of a row of each rollup, the coarsest first. Rows begin on multiples of it, in UTC."""
 
 
-class RawDropped(InvalidInput):
-    """Raw readings that this needs were dropped."""
-
-    type = "raw-dropped"
+WORTHWHILE = 4
+"""How many rows wide buckets must be for a rollup to serve whose rows do not fit them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,9 @@ def plan(
     if dropped is not None and any(one.relation == "raw" and one.starting < dropped for one in stretches):
         raise RawDropped(
             "from",
-            f"of the time before {instant(dropped):%Y-%m-%dT%H:%M:%SZ} only rollups of 15 minutes and wider are "
-            "kept, as the tenant's retention has it: ask for buckets of 15m or wider, with `from` and `to` on "
-            "quarters of an hour, or begin there",
+            f"of the time before {instant(dropped):%Y-%m-%dT%H:%M:%SZ} only rollups of 15 minutes and wider "
+            "are kept, as the tenant's retention has it: ask for buckets of 15m or wider, with `from` and "
+            "`to` on quarters of an hour, or begin there",
         )
     return stretches
 
@@ -93,8 +91,13 @@ def _cover(
     relation, *rest = relations
     width, finer = WIDTHS[relation], tuple(rest)
     inner = edges[bisect_right(edges, starting) : bisect_left(edges, ending)]
-    # Where every bucket begins on a row of this rollup, any run of rows will do; else each bucket's own.
-    bounds = (starting, *inner, ending) if any(edge % width for edge in inner) else (starting, ending)
+    bounds: Sequence[Microseconds] = (starting, ending)
+    if any(edge % width for edge in inner):
+        # Rows do not fit the buckets: of each bucket, those within it serve, where that spares enough.
+        bounds = (starting, *inner, ending)
+        if max(later - earlier for earlier, later in pairwise(bounds)) < WORTHWHILE * width:
+            yield from _cover(starting, ending, inner, finer, coverage)
+            return
     done = starting
     for earlier, later in pairwise(bounds):
         for begins, ends in _usable(-(-earlier // width) * width, later // width * width, relation, coverage):

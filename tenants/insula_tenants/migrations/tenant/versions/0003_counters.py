@@ -7,7 +7,7 @@ down_revision = "0002"
 
 SCHEMA = """
 ALTER TABLE points ADD COLUMN rollover_at double precision
-    CHECK (rollover_at > 0 AND rollover_at < 'infinity' AND kind = 'counter');
+    CHECK (rollover_at IS NULL OR kind = 'counter' AND rollover_at > 0 AND rollover_at < 'infinity');
 COMMENT ON COLUMN points.rollover_at IS 'where the register of a counter begins anew at 0; null when nobody said';
 """
 

@@ -1,0 +1,1 @@
+"""How tenants' storage does: to the tenant itself, to the operator, at a terminal."""

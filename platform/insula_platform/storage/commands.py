@@ -1,0 +1,88 @@
+"""`insula storage …`: how tenants' storage does, and what to do when it is not to be believed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+storage = typer.Typer(help="Readings and rollups on disk.", no_args_is_help=True)
+
+
+@storage.command(name="status")
+def storage_status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show how far each tenant's rollups are, and what its readings take on disk."""
+    from insula_platform.storage.service import storage_of_all
+    from insula_tenants.database import Databases
+    from insula_tenants.settings import TenantsSettings
+
+    with (
+        closing(Databases(TenantsSettings().service_urls(), pool_size=1)) as databases,
+        databases.core() as core,
+    ):
+        views = storage_of_all(core)
+    if as_json:
+        told = [view._asdict() | {"bytes_per_reading": view.bytes_per_reading} for view in views]
+        print(json.dumps(told, default=str))  # noqa: T201 - the command's output
+        return
+    table = Table("tenant", "engine", "rolled up until", "raw from")
+    for name in ("lag, s", "dirty, h", "readings", "raw, MB", "rollups, MB", "bytes a reading"):
+        table.add_column(name, justify="right")
+    for view in views:
+        table.add_row(
+            view.tenant,
+            view.engine or "not looked at yet",
+            _minute(view.complete_until),
+            _minute(view.raw_from),
+            _number(view.lag_seconds),
+            _number(view.dirty_seconds, 3600, 1),
+            _number(view.readings),
+            _number(view.raw_bytes, 1e6, 1),
+            _number(view.rollup_bytes, 1e6, 1),
+            _number(view.bytes_per_reading, 1, 1),
+        )
+    console = Console()
+    console.print(table)
+    if any(view.compresses is False for view in views):
+        console.print("plain PostgreSQL compresses no readings: TimescaleDB does")
+
+
+@storage.command(name="rebuild")
+def storage_rebuild(
+    tenant: Annotated[str, typer.Argument(help="The tenant's name in topics and URLs.")],
+    since: Annotated[datetime, typer.Option(help="From when on, UTC.")] = datetime(2000, 1, 1),  # noqa: DTZ001 - as Typer reads one
+) -> None:
+    """Have the worker make a tenant's rollups anew, from its raw readings as far as there are.
+
+    Until it has done so, answers come from raw readings where those are there.
+    """
+    from insula_tenants.administration import Administration
+    from insula_tenants.registry import resolve_closed_or_open
+    from insula_tenants.rollups import mark
+    from insula_tenants.settings import TenantsSettings
+
+    with closing(Administration(TenantsSettings().admin_urls())) as admins:
+        with admins.core() as core:
+            context = resolve_closed_or_open(core, tenant)
+        stretch = mark(admins, context, since.replace(tzinfo=UTC))
+    told = (
+        "there is nothing to make anew"
+        if stretch is None
+        else "the worker makes them anew from {} to {}".format(*map(_minute, stretch))
+    )
+    Console().print(f"rollups of {tenant}: {told}", highlight=False)
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}" if time else ""
+
+
+def _number(value: float | None, unit: float = 1, places: int = 0) -> str:
+    return "" if value is None else f"{value / unit:,.{places}f}"
