@@ -1,7 +1,8 @@
 """What averages of days cost: through the API, by bare SQL on the rollup, and from raw readings.
 
-Minute data of some points, written by the server itself and rolled up as the worker does it. Starts a PostgreSQL
-of its own, or takes the one whose superuser's URL is in INSULA_BENCH_DATABASE_URL. What is made is dropped.
+Minute data of some points, written by the server itself and rolled up as the worker does it. Starts a
+PostgreSQL of its own, or takes the one whose superuser's URL is in INSULA_BENCH_DATABASE_URL. What is made is
+dropped at the end.
 
     python benchmarks/reads.py            # 20 points, 60 days: 1.7 million readings
     python benchmarks/reads.py --long     # 100 points, 365 days: 52.6 million
@@ -52,15 +53,18 @@ BRUSSELS = "Europe/Brussels"
 MINUTES = """
 INSERT INTO readings (point_id, time, value)
 SELECT point, time, 20 + 5 * sin(extract(epoch FROM time)::float8 / 13751 + point) + (point %% 7)
-FROM unnest(%s::integer[]) AS point, generate_series(%s::timestamptz, %s::timestamptz, interval '1 minute') AS time
+FROM unnest(%s::integer[]) AS point,
+    generate_series(%s::timestamptz, %s::timestamptz, interval '1 minute') AS time
 """
 ON_ROLLUP = """
 SELECT point_id, insula_functions.time_bucket('1 day', time, %(zone)s) AS day, sum(sum) / sum(count)
-FROM {rollup} WHERE point_id = ANY(%(points)s) AND time >= %(from)s AND time < %(to)s GROUP BY 1, 2 ORDER BY 1, 2
+FROM {rollup} WHERE point_id = ANY(%(points)s) AND time >= %(from)s AND time < %(to)s
+GROUP BY 1, 2 ORDER BY 1, 2
 """
 ON_RAW = """
 SELECT point_id, insula_functions.time_bucket('1 day', time, %(zone)s) AS day, avg(value)
-FROM readings WHERE point_id = ANY(%(points)s) AND time >= %(from)s AND time < %(to)s GROUP BY 1, 2 ORDER BY 1, 2
+FROM readings WHERE point_id = ANY(%(points)s) AND time >= %(from)s AND time < %(to)s
+GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 

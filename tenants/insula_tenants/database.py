@@ -50,11 +50,11 @@ SET_ROLE_BRIEFLY = "SELECT set_config('role', %s, true), set_config('statement_t
 """`SET_ROLE`, with a limit for each statement of the transaction."""
 
 SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-SET_ROLE_IN_UTC = """
+SET_ROLE_FOR_READING = """
 SELECT set_config('role', %s, true), set_config('statement_timeout', %s, true),
-    set_config('timezone', 'UTC', true)
+    set_config('timezone', 'UTC', true), set_config('work_mem', '32MB', true)
 """
-"""`SET_ROLE_BRIEFLY`, with times in UTC whatever the server is set to."""
+"""`SET_ROLE_BRIEFLY`, with times in UTC and room to sort a page's readings, whatever the server is set to."""
 
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
@@ -240,7 +240,7 @@ class AsyncDatabases:
         async with pool.connection() as connection, connection.transaction():
             if snapshot:
                 await connection.execute(SNAPSHOT)  # before the first query, which would fix what is seen
-            begin = SET_ROLE_IN_UTC if snapshot else SET_ROLE_BRIEFLY
+            begin = SET_ROLE_FOR_READING if snapshot else SET_ROLE_BRIEFLY
             await connection.execute(begin, (role, f"{LONGEST_READ}s"))
             connection.served.add(role)
             yield connection

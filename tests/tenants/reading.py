@@ -63,12 +63,12 @@ class House:
         """As many counters; their points' ids."""
         with self.administrator() as connection:
             device = connection.execute(
-                "INSERT INTO devices (slug, name) VALUES ('meter-' || gen_random_uuid()::text, 'Meter') RETURNING id".replace(
-                    "gen_random_uuid()::text", "left(md5(random()::text), 8)"
-                )
+                "INSERT INTO devices (slug, name) VALUES ('meter-' || left(md5(random()::text), 8), 'Meter')"
+                " RETURNING id"
             ).fetchone()
             rows = connection.execute(
-                "INSERT INTO points (device_id, name, kind, rollover_at) SELECT %s, 'p' || place, 'counter', one"
+                "INSERT INTO points (device_id, name, kind, rollover_at)"
+                " SELECT %s, 'p' || place, 'counter', one"
                 " FROM unnest(%s::float8[]) WITH ORDINALITY AS given (one, place) RETURNING id",
                 (device[0], list(rollovers)),
             ).fetchall()
@@ -91,7 +91,8 @@ class House:
                     sql.Literal(rollup.width)
                 )
                 columns = sql.SQL(
-                    "point_id, time, count, sum, min, max, first, first_time, last, last_time, area, fall_count, falls"
+                    "point_id, time, count, sum, min, max, first, first_time, last, last_time,"
+                    " area, fall_count, falls"
                 )
                 connection.execute(sql.SQL("TRUNCATE {}").format(name))
                 connection.execute(

@@ -1,4 +1,4 @@
-"""Where buckets begin: as the database's `time_bucket` groups readings, and across every change of the clock."""
+"""Where buckets begin: as the database's `time_bucket` groups readings, across changes of the clock."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ WIDTHS = {
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_buckets_hold_together_what_the_databases_own_function_does(deployment: Deployment, zone: str):
-    """Two readings are in one bucket exactly when `time_bucket` says so. Zones whose clocks change oddly, too."""
+    """Two readings are in one bucket exactly when `time_bucket` says so. In odd zones, too."""
     try:
         ZoneInfo(zone)
     except KeyError:
@@ -85,7 +85,8 @@ def test_buckets_hold_together_what_the_databases_own_function_does(deployment: 
     starting, ending = datetime(2017, 9, 30, 11, tzinfo=UTC), datetime(2018, 11, 20, tzinfo=UTC)
     query = text(
         "SELECT time, insula_functions.time_bucket(CAST(:width AS interval), time, :zone)"
-        " FROM generate_series(CAST(:a AS timestamptz), CAST(:b AS timestamptz), CAST(:step AS interval)) AS time"
+        " FROM generate_series("
+        "   CAST(:a AS timestamptz), CAST(:b AS timestamptz), CAST(:step AS interval)) AS time"
     )
     for name, width in WIDTHS.items():
         step = "5 hours 20 minutes" if width.months or width.seconds >= 86_400 else "53 minutes"

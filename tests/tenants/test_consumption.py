@@ -29,7 +29,7 @@ Readings = list[tuple[datetime, float]]
 
 
 def by_hand(readings: Readings, rollover_at: float | None, edges: Sequence[Microseconds]) -> dict[int, float]:
-    """What was counted between edges, by the number of the first: lines between readings, cut at the edges."""
+    """What was counted between edges, by the number of the first: lines between readings, cut."""
     found: dict[int, float] = {}
     for (earlier, before), (later, after) in pairwise(readings):
         amount = after - before
@@ -89,6 +89,7 @@ def house(deployment: Deployment) -> House:
 
 @pytest.fixture
 def fresh(house: House) -> Iterator[House]:
+    house.reach(NOTHING)
     yield house
     house.remove()
 
@@ -225,7 +226,7 @@ def test_the_line_to_readings_outside_the_question_is_cut_at_its_ends(fresh: Hou
 
 def test_a_meter_that_falls_all_day_is_told_from_finer_rollups_and_in_the_end_from_raw(fresh: House):
     (point,) = fresh.counters([None])
-    readings = [(point, at(-12 + minute / 60), float(minute % 3 * 10)) for minute in range(24 * 60)]
+    readings = [(point, at(-12 + minute / 60), float(minute % 2 * 10)) for minute in range(24 * 60)]
     quiet = [(point, at(12 + minute / 60), 20.0 + minute) for minute in range(24 * 60)]
     fresh.store(readings + quiet)
     fresh.roll_up()
@@ -273,4 +274,6 @@ def test_pages_of_consumption_are_parts_of_the_whole(fresh: House):
     hourly = Buckets(HOUR, "consumption", "Europe/Brussels")
     whole = fresh.rows(points, at(0.25), at(200), hourly)
     assert len(whole) == 3 * 200
-    assert fresh.rows(points, at(0.25), at(200), hourly, limit=7 * 11) == pytest.approx(whole)
+    paged = fresh.rows(points, at(0.25), at(200), hourly, limit=7 * 11)
+    assert [row[:2] for row in paged] == [row[:2] for row in whole]
+    assert [row[2] for row in paged] == pytest.approx([row[2] for row in whole])

@@ -23,9 +23,10 @@ from insula_platform.readings.formats import (
     PARQUET,
     chosen_format,
     encoded,
+    json_page,
     rfc3339,
 )
-from insula_platform.readings.schemas import LatestValue, Reading, ReadingsPage, width_of
+from insula_platform.readings.schemas import LatestValue, ReadingsPage, width_of
 from insula_platform.state import CurrentPlatform, Platform
 from insula_tenants.errors import InvalidInput
 from insula_tenants.names import time_zones
@@ -87,7 +88,8 @@ _FORMATS: dict[int | str, dict[str, Any]] = {
             PARQUET: {"schema": {"type": "string", "format": "binary"}},
         },
     }
-} | problem_responses(406)
+}
+_FORMATS |= problem_responses(406)
 
 
 @router.get("/readings", response_model=ReadingsPage, responses=_FORMATS)
@@ -107,8 +109,8 @@ async def get_readings(
     aggregate: Annotated[
         Aggregate,
         Query(
-            description="How the readings of a bucket become one value. `time_weighted_mean` weighs each value by "
-            "the time until the next; `consumption` is what a counter counted."
+            description="How the readings of a bucket become one value. `time_weighted_mean` weighs each "
+            "value by the time until the next; `consumption` is what a counter counted."
         ),
     ] = "mean",
     time_zone: Annotated[
@@ -123,8 +125,8 @@ async def get_readings(
     """Readings of one or more points in `[from, to)`, by point and time.
 
     With `bucket`, each bucket that has a reading gives one value at the bucket's start; for
-    `time_weighted_mean` and `consumption`, each bucket between readings too. A point that is not this tenant's
-    gives nothing, like one that does not exist.
+    `time_weighted_mean` and `consumption`, each bucket between readings too. A point that is not this
+    tenant's gives nothing, like one that does not exist.
 
     By `Accept`, the answer is JSON in pages, or everything at once as CSV, an Arrow stream or Parquet.
     """
@@ -177,15 +179,15 @@ class _Reader:
         return answer, answer.rows[-1][:2]
 
     async def page(self, query: ReadingsQuery) -> Response:
-        """A page of JSON. The document is written here: FastAPI would check each of its values once more."""
+        """A page of JSON, as `ReadingsPage` describes it."""
         answer, end = await self.read(query)
-        page = ReadingsPage(
-            items=[Reading(point=point, time=time, value=value) for point, time, value in answer.rows],
+        page = json_page(
+            answer.rows,
             next_cursor=encode_cursor(end[0], end[1].isoformat()) if end else None,
-            complete_until=answer.complete_until,
-            served_from=list(answer.served_from),
+            complete_until=rfc3339(answer.complete_until),
+            served_from=answer.served_from,
         )
-        return Response(page.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+        return Response(page, media_type=JSON, headers={"Vary": "Accept"})
 
     async def file(self, query: ReadingsQuery, media_type: str) -> Response:
         """All of it in one format. What can be wrong with the question is found before the answer begins."""
@@ -212,9 +214,9 @@ class _Reader:
 def _position(cursor: str) -> Position:
     point, time = decode_cursor(cursor, int, str)
     try:
-        position = point, datetime.fromisoformat(time)
+        ended = datetime.fromisoformat(time)
     except ValueError:
-        position = point, None
-    if position[1] is None or position[1].tzinfo is None:
+        ended = None
+    if ended is None or ended.tzinfo is None:
         raise InvalidInput("cursor", "this is no cursor of this list: use next_cursor of the page before")
-    return point, position[1]
+    return point, ended

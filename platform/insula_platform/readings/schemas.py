@@ -71,8 +71,8 @@ class ReadingsPage(Page[Reading]):
         description="All readings before it that were stored when asked are taken in: `to`, or else now."
     )
     served_from: list[Relation] = Field(
-        description="What the question was answered from: the rollups of a day, an hour and 15 minutes, and raw "
-        "readings. The answer is the same from each."
+        description="What the question was answered from: the rollups of a day, an hour and 15 minutes, and "
+        "raw readings. The answer is the same from each."
     )
 
 

@@ -61,7 +61,7 @@ def create_device(
 ) -> Device:
     """Register a device with the points it is known to have.
 
-    Raises `InvalidInput` for a bad slug, point name, kind, rollover or space, `Conflict` when the slug is taken.
+    Raises `InvalidInput` for a bad slug, space or point, `Conflict` when the slug is taken.
     """
     check_slug(slug, field="device")
     if session.scalar(select(Device.id).where(Device.slug == slug)) is not None:

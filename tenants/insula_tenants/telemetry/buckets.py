@@ -1,8 +1,8 @@
 """Where buckets of readings begin: in local time of a zone, across its changes of offset.
 
 Buckets are aligned in local time to midnight of Monday 3 January 2000, or for widths in months to 1 January
-2000. Those shorter than a day keep the two hours apart that have the same name when summer time ends; one that
-a change of the clock would cut in two ends at the change. Times are whole microseconds since the epoch.
+2000. Those shorter than a day keep the two hours apart that have the same name when summer time ends; one
+that a change of the clock would cut in two ends at the change. Times are whole microseconds since the epoch.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which relation answers which stretch of a question: the coarsest rollup that is exact, and raw for the rest.
+"""Which relation answers which stretch of a question: the coarsest rollup that is exact, raw for the rest.
 
 Pure: intervals in, stretches out. Intervals are half-open, times whole microseconds since the epoch.
 
-A row of a rollup serves when its whole width lies inside the question and inside one bucket of it, and when it
-is right: before `Coverage.complete_until`, and where no late reading waits to be rolled up. What is left over
-at the edges goes to the next finer relation, in the end to raw readings.
+A row of a rollup serves when its whole width lies inside the question and inside one bucket of it, and when
+it is right: before `Coverage.complete_until`, and where no late reading waits to be rolled up. What is left
+over at the edges goes to the next finer relation, in the end to raw readings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WIDTHS: Mapping[Relation, Microseconds] = {"1d": DAY, "1h": DAY // 24, "15m": QU
 
 
 WORTHWHILE = 4
-"""Rows of a rollup that a bucket must be wide for the rollup to serve though its rows do not fit the buckets."""
+"""How many rows wide buckets must be for a rollup to serve whose rows do not fit them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ def plan(
     if dropped is not None and any(one.relation == "raw" and one.starting < dropped for one in stretches):
         raise RawDropped(
             "from",
-            f"of the time before {instant(dropped):%Y-%m-%dT%H:%M:%SZ} only rollups of 15 minutes and wider are "
-            "kept, as the tenant's retention has it: ask for buckets of 15m or wider, with `from` and `to` on "
-            "quarters of an hour, or begin there",
+            f"of the time before {instant(dropped):%Y-%m-%dT%H:%M:%SZ} only rollups of 15 minutes and wider "
+            "are kept, as the tenant's retention has it: ask for buckets of 15m or wider, with `from` and "
+            "`to` on quarters of an hour, or begin there",
         )
     return stretches
 

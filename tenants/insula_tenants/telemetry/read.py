@@ -39,7 +39,7 @@ Position = tuple[int, datetime]
 START: Position = (0, datetime(1970, 1, 1, tzinfo=UTC))
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 500, 50_000
-"""Buckets, over all points, that one statement computes: it begins with a page, and with sparse readings grows."""
+"""Buckets, over all points, that one statement computes: a page at first, more where readings are sparse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,8 @@ async def read_readings(
         edges = bucket_starts(buckets.width, buckets.time_zone, starting, ending) if starting < ending else []
         served = plan(starting, ending, edges, coverage)
         rows = await reader.page(points, [*edges, ending], starting, query.after, query.limit)
-        served += reader.served
+        if reader.coverage is not coverage:  # rows of rollups turned out unfit
+            served = plan(starting, ending, edges, reader.coverage)
     relations = {stretch.relation for stretch in served}
     return Answer(
         rows,
@@ -149,7 +150,7 @@ async def _check_counters(connection: AsyncConnection[DictRow], points: Sequence
     if gauge := await cursor.fetchone():
         raise InvalidInput(
             "aggregate",
-            f"point {gauge['id']} ({gauge['name']!r}) is no counter, so nothing is consumed by it: ask for its "
+            f"point {gauge['id']} ({gauge['name']!r}) is no counter, so it has no consumption: ask for its "
             "`mean` or `time_weighted_mean`, or leave the point out",
         )
 
@@ -188,8 +189,7 @@ class _BucketReader:
     def __init__(self, connection: AsyncConnection[DictRow], buckets: Buckets, coverage: Coverage) -> None:
         self._connection = connection
         self._buckets = buckets
-        self._coverage = coverage
-        self.served: list[Stretch] = []
+        self.coverage = coverage
 
     async def page(
         self,
@@ -225,13 +225,12 @@ class _BucketReader:
             "points": points,
             "cuts": [instant(max(edges[0], starting)), *times[1:]],
             "buckets": len(edges) - 1,
-            "raw_from": instant(self._coverage.raw_from) if self._coverage.raw_from else EARLIEST,
+            "raw_from": instant(self.coverage.raw_from) if self.coverage.raw_from else EARLIEST,
             "limit": limit,
         }
         cursor = self._connection.cursor(row_factory=tuple_row)
         while True:
-            stretches = plan(cuts[0], cuts[-1], cuts, self._coverage)
-            self.served += stretches
+            stretches = plan(cuts[0], cuts[-1], cuts, self.coverage)
             by_relation = _by_relation(stretches)
             if not by_relation:
                 return []
@@ -260,7 +259,7 @@ class _BucketReader:
         self, relations: Mapping[Relation, Sequence[Stretch]], parameters: Mapping[str, Any]
     ) -> None:
         """Note which of the rows that were read kept too many falls: a finer relation has to answer there."""
-        unfit = dict(self._coverage.unfit)
+        unfit = dict(self.coverage.unfit)
         bounds = _bounds(relations)
         for relation in relations:
             if relation != "raw":
@@ -269,7 +268,7 @@ class _BucketReader:
                 times = [microseconds(row["time"]) for row in await cursor.fetchall()]
                 rows = [(time, time + WIDTHS[relation]) for time in times]
                 unfit[relation] = merged((*unfit.get(relation, ()), *rows))
-        self._coverage = replace(self._coverage, unfit=unfit)
+        self.coverage = replace(self.coverage, unfit=unfit)
 
 
 def _by_relation(stretches: Sequence[Stretch]) -> dict[Relation, list[Stretch]]:

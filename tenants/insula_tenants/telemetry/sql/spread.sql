@@ -8,55 +8,54 @@ WITH items AS (
     UNION ALL
     {after}
 ),
-neighbours AS (
-    SELECT
-        items.*,
-        points.rollover_at,
-        width_bucket(items.first_time, %(cuts)s::timestamptz[]) AS home,
-        lead(items.first) OVER following AS next,
-        lead(items.first_time) OVER following AS next_time
+placed AS (
+    SELECT items.*, points.rollover_at, width_bucket(items.first_time, %(cuts)s::timestamptz[]) AS home
     FROM items
     LEFT JOIN points ON points.id = items.point_id
-    WINDOW following AS (PARTITION BY items.point_id ORDER BY items.first_time)
+),
+neighbours AS (
+    SELECT
+        placed.*,
+        lead(first) OVER following AS next,
+        lead(first_time) OVER following AS next_time,
+        lead(home) OVER following AS next_home
+    FROM placed
+    WINDOW following AS (PARTITION BY point_id ORDER BY first_time)
 ),
 amounts AS (
     SELECT
-        point_id, home, last_time, next_time,
+        point_id, home, next_home, last_time, next_time,
         {within} AS within,
-        date_part('epoch', last_time - first_time) AS seconds_within,
         {between} AS between,
+        date_part('epoch', last_time - first_time) AS seconds_within,
+        date_part('epoch', next_time - last_time) AS seconds_between,
         {unfit} AS unfit,
-        generate_series(
-            greatest(home, 1),
-            least(coalesce(width_bucket(next_time, %(cuts)s::timestamptz[]), home), %(buckets)s)
-        ) AS bucket
+        generate_series(greatest(home, 1), least(coalesce(next_home, home), %(buckets)s)) AS bucket
     FROM neighbours
 ),
 parts AS (
     SELECT
-        point_id, bucket, between, unfit,
-        CASE WHEN bucket = home THEN within ELSE 0 END AS within,
-        CASE WHEN bucket = home THEN seconds_within ELSE 0 END AS seconds_within,
-        date_part('epoch', next_time - last_time) AS seconds_between,
-        CASE WHEN next_time IS NOT NULL THEN date_part(
-            'epoch',
-            least(next_time, (%(cuts)s::timestamptz[])[bucket + 1])
-            - greatest(last_time, (%(cuts)s::timestamptz[])[bucket])
-        ) END AS seconds_here
+        *,
+        CASE
+            WHEN next_home = home THEN 1  -- most are: what is below costs
+            WHEN next_home > home THEN date_part(
+                'epoch',
+                least(next_time, (%(cuts)s::timestamptz[])[bucket + 1])
+                - greatest(last_time, (%(cuts)s::timestamptz[])[bucket])
+            ) / seconds_between
+            ELSE 0
+        END AS share
     FROM amounts
-)
-SELECT
-    point_id,
-    bucket,
-    {value} AS value,
-    bool_or(unfit) AS unfit
-FROM (
+),
+flows AS (
     SELECT
         point_id, bucket, unfit,
-        within + coalesce(between * (seconds_here / seconds_between), 0) AS amount,
-        seconds_within + coalesce(seconds_here, 0) AS seconds
+        CASE WHEN bucket = home THEN within ELSE 0 END + coalesce(between * share, 0) AS amount,
+        CASE WHEN bucket = home THEN seconds_within ELSE 0 END + coalesce(seconds_between * share, 0) AS seconds
     FROM parts
-) AS flows
+)
+SELECT point_id, bucket, {value} AS value, bool_or(unfit) AS unfit
+FROM flows
 GROUP BY point_id, bucket
 HAVING sum(seconds) > 0
 ORDER BY point_id, bucket
