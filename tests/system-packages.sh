@@ -23,5 +23,6 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   # shellcheck disable=SC2086 # a list of packages
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
-  echo "Missing:$missing. The tests that need them are skipped: those of the broker, of ingest, of the browser,\nand of TimescaleDB in WebAssembly."
+  echo "Missing:$missing. The tests that need them are skipped: those of the broker, of ingest and of the browser,"
+  echo "and those of TimescaleDB in WebAssembly."
 fi
