@@ -8,6 +8,7 @@ command -v mosquitto >/dev/null || missing="mosquitto"
 command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   missing="$missing chromium"
+command -v npm >/dev/null || missing="$missing nodejs npm"
 [ -n "$missing" ] || exit 0
 
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
@@ -22,5 +23,6 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   # shellcheck disable=SC2086 # a list of packages
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
-  echo "Missing:$missing. The tests that need them are skipped: those of the broker, of ingest and of the browser."
+  echo "Missing:$missing. The tests that need them are skipped: those of the broker, of ingest and of the browser,"
+  echo "and those of TimescaleDB in WebAssembly."
 fi

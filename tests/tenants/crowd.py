@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from psycopg import sql
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from insula_tenants import roles
 from insula_tenants.administration import Administration
@@ -19,7 +19,7 @@ def crowd_of(deployment: Deployment, slugs: Sequence[str], version: str) -> Iter
     """The tenants are there while the block runs, at `version` as far as the registry knows."""
     admins = Administration({"main": deployment.admin_url})
     with admins.registry.begin() as connection:
-        (login,) = roles.service_logins(connection)
+        login = str(make_url(deployment.service_url).username)
         for slug in slugs:
             roles.ensure_role(connection, schema_of(slug))
             roles.grant_membership(connection, schema_of(slug), login)

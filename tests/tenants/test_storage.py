@@ -14,7 +14,7 @@ from tests.conftest import Deployment
 BRUSSELS = ZoneInfo("Europe/Brussels")
 
 
-@pytest.mark.parametrize(
+BUCKETS = pytest.mark.parametrize(
     ("width", "zone", "at", "bucket"),
     [
         (
@@ -71,6 +71,9 @@ BRUSSELS = ZoneInfo("Europe/Brussels")
         ("1 year", "UTC", datetime(1999, 8, 15, tzinfo=UTC), datetime(1999, 1, 1, tzinfo=UTC)),
     ],
 )
+
+
+@BUCKETS
 def test_time_buckets_are_aligned_to_local_time(
     deployment: Deployment, width: str, zone: str, at: datetime, bucket: datetime
 ):

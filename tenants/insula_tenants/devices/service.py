@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, func, literal, select
@@ -28,6 +29,8 @@ class NewPoint:
     unit: str | None = None
     kind: str = "gauge"
     states: tuple[str, ...] | None = None
+    rollover_at: float | None = None
+    """Of a counter: where its register begins anew at 0, such as 100 000 for one of five digits."""
 
 
 class DeviceView(NamedTuple):
@@ -51,6 +54,7 @@ class PointView(NamedTuple):
     unit: str | None
     kind: str
     states: list[str] | None
+    rollover_at: float | None
 
 
 def create_device(
@@ -67,7 +71,7 @@ def create_device(
     Quotas are not looked at here: `onboard` does, and whoever else makes devices calls `claim_room` first, in
     the same transaction.
 
-    Raises `InvalidInput` for a bad slug, point name, space or gateway, `Conflict` when the slug is taken.
+    Raises `InvalidInput` for a bad slug, space, point or gateway, `Conflict` when the slug is taken.
     """
     check_slug(slug, field="device")
     if session.scalar(select(Device.id).where(Device.slug == slug)) is not None:
@@ -79,10 +83,7 @@ def create_device(
     session.add(device)
     session.flush()
     for point in points:
-        if not is_point_name(point.name):
-            raise InvalidInput(
-                "points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -"
-            )
+        _check_point(point)
         session.add(
             Point(
                 device_id=device.id,
@@ -90,6 +91,7 @@ def create_device(
                 brick_class=point.brick_class,
                 unit=point.unit,
                 kind=point.kind,
+                rollover_at=point.rollover_at,
                 states=list(point.states) if point.states else None,
             )
         )
@@ -116,6 +118,17 @@ def _gateway_id(session: Session, slug: str) -> int:
     if gateway_id is None:
         raise InvalidInput("gateway", f"there is no device {slug!r}: register the gateway first")
     return gateway_id
+
+
+def _check_point(point: NewPoint) -> None:
+    if not is_point_name(point.name):
+        raise InvalidInput("points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -")
+    if point.kind not in {"gauge", "counter"}:
+        raise InvalidInput("points", f"{point.name!r} is a {point.kind!r}: use gauge or counter")
+    if point.rollover_at is not None and (point.kind != "counter" or not 0 < point.rollover_at < inf):
+        raise InvalidInput(
+            "points", f"{point.name!r} cannot roll over there: give a counter a positive number, a gauge none"
+        )
 
 
 def set_password(session: Session, slug: str, password: str) -> None:
@@ -164,7 +177,14 @@ def list_points(
 ) -> list[PointView]:
     """Points by id, those after `after`, at most `limit`."""
     query = select(
-        Point.id, Device.slug, Point.name, Point.brick_class, Point.unit, Point.kind, Point.states
+        Point.id,
+        Device.slug,
+        Point.name,
+        Point.brick_class,
+        Point.unit,
+        Point.kind,
+        Point.states,
+        Point.rollover_at,
     ).join(Device, Device.id == Point.device_id)
     if device is not None:
         query = query.where(Device.slug == device)

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 SCHEMA = """
 -- Checked at the end of a transaction: an import may bring a device before its gateway.
