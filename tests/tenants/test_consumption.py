@@ -133,18 +133,19 @@ def test_thousands_of_meters_count_the_same_by_hand_from_raw_and_from_rollups(fr
         ]
     )
     fresh.roll_up()
-    for width, zone, starting, length in QUESTIONS:
+    for number, (width, zone, starting, length) in enumerate(QUESTIONS):
+        asked = dict(list(zip(points, generated, strict=True))[number % 4 :: 4])  # two questions for each
         ending = starting + length
         cuts = bucket_starts(width, zone, microseconds(starting), microseconds(ending))
         edges = [max(cuts[0], microseconds(starting)), *cuts[1:], microseconds(ending)]
         expected = {
             (point, instant(cuts[place])): amount
-            for point, meter in zip(points, generated, strict=True)
+            for point, meter in asked.items()
             for place, amount in by_hand(meter.readings, meter.rollover_at, edges).items()
         }
         for name, (complete_until, dirty) in REACHES.items():
             fresh.reach(complete_until, dirty=dirty)
-            answer = fresh.ask(points, starting, ending, Buckets(width, "consumption", zone))
+            answer = fresh.ask(list(asked), starting, ending, Buckets(width, "consumption", zone))
             found = {(point, time): value for point, time, value in answer.rows}
             assert found.keys() == expected.keys(), (name, width, zone)
             wrong = [
