@@ -56,7 +56,7 @@ def tenant_invite(
     """Invite an owner, in place of an open invitation to the same address."""
     from insula_platform.operator import service
 
-    with opened() as databases:
+    with open_databases() as databases:
         token = service.invite_owner(databases, slug, email, actor=acting_operator())
     if as_json:
         print_json(_invitation(token))
@@ -69,7 +69,7 @@ def tenant_list(as_json: AsJson = False) -> None:
     """List the tenants."""
     from insula_platform.operator import service
 
-    with opened() as databases:
+    with open_databases() as databases:
         views = service.show_all(databases)
     if as_json:
         print_json([view._asdict() for view in views])
@@ -87,7 +87,7 @@ def tenant_show(slug: Slug, as_json: AsJson = False) -> None:
     """Show one tenant."""
     from insula_platform.operator import service
 
-    with opened() as databases:
+    with open_databases() as databases:
         _print_view(service.show(databases, slug), as_json=as_json)
 
 
@@ -100,7 +100,7 @@ def tenant_suspend(
     """Close a tenant: its people, its programs and its devices."""
     from insula_platform.operator import service
 
-    with opened() as databases:
+    with open_databases() as databases:
         _print_view(
             service.suspend(databases, _broker(), slug, reason, actor=acting_operator()), as_json=as_json
         )
@@ -111,7 +111,7 @@ def tenant_resume(slug: Slug, as_json: AsJson = False) -> None:
     """Open a suspended tenant."""
     from insula_platform.operator import service
 
-    with opened() as databases:
+    with open_databases() as databases:
         _print_view(service.resume(databases, _broker(), slug, actor=acting_operator()), as_json=as_json)
 
 
@@ -128,7 +128,7 @@ def tenant_delete(
 
     if confirm != slug:
         raise InvalidInput("confirm", f"{confirm!r} is not {slug!r}: nothing was changed")
-    with opened() as databases:
+    with open_databases() as databases:
         view = service.delete(databases, _broker(), slug, timedelta(days=grace_days), actor=acting_operator())
         _print_view(view, as_json=as_json)
 
@@ -138,7 +138,7 @@ def tenant_cancel_deletion(slug: Slug, as_json: AsJson = False) -> None:
     """Keep a tenant whose grace period is not over."""
     from insula_platform.operator import service
 
-    with opened() as databases:
+    with open_databases() as databases:
         _print_view(service.keep(databases, _broker(), slug, actor=acting_operator()), as_json=as_json)
 
 
