@@ -18,6 +18,7 @@ from insula_tenants.broker import RegistryReader
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, Point, create_device
 from insula_tenants.lifecycle import erase_tenant, request_deletion, resume_tenant, suspend_tenant
+from insula_tenants.migrate import head
 from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
 from tests.conftest import Deployment
@@ -186,7 +187,8 @@ def test_a_tenant_whose_schema_is_of_another_release_is_held_and_the_others_go_o
     publish(TOPIC, telemetry(2.0))
     assert eventually(lambda: readings(devices, devices.acme)) == [("temperature", NOW, 2.0)]
     assert eventually(lambda: [line.message for line in caplog.records if "globex" in line.message]) == [
-        "tenant globex is held back: tenant 'globex' is at schema version future, this release needs 0002: "
+        "tenant globex is held back: tenant 'globex' is at schema version future, "
+        f"this release needs {head('tenant')}: "
         "run `insula migrate`; the broker keeps its messages"
     ]
     with devices.databases.tenant(devices.globex) as session:

@@ -45,6 +45,7 @@ class Point(BaseModel):
                 "unit": "degC",
                 "kind": "gauge",
                 "states": None,
+                "rollover_at": None,
             }
         },
     )
@@ -54,5 +55,8 @@ class Point(BaseModel):
     name: str
     brick_class: str | None = Field(description="Class of the Brick ontology; null when nobody said.")
     unit: str | None = Field(description="Unit, as pint names it; null when nobody said or there is none.")
-    kind: Literal["gauge", "counter"]
+    kind: Literal["gauge", "counter"] = Field(description="A counter is a meter's running total.")
     states: list[str] | None = Field(description="Names of the values 0, 1, …; null for a quantity.")
+    rollover_at: float | None = Field(
+        description="Where a counter's register begins anew at 0; null when it never does or nobody said."
+    )

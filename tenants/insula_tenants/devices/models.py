@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, Identity, Index, LargeBinary, Text, UniqueConstraint, func
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import PerTenant
@@ -52,6 +63,8 @@ class Point(PerTenant):
     """Name of the unit as pint reads it, such as `degC`; None where nobody said or it has none."""
     kind: Mapped[str] = mapped_column(Text, server_default="gauge")
     """`gauge`, or `counter` for a meter's running total."""
+    rollover_at: Mapped[float | None] = mapped_column(Double)
+    """Where a counter's register begins anew at 0: 100 000 for one of five digits; None where nobody said."""
     states: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """Names of the values 0, 1, …; None for a quantity."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, func, literal, select
@@ -28,6 +29,8 @@ class NewPoint:
     unit: str | None = None
     kind: str = "gauge"
     states: tuple[str, ...] | None = None
+    rollover_at: float | None = None
+    """Of a counter: where its register begins anew at 0, such as 100 000 for one of five digits."""
 
 
 class DeviceView(NamedTuple):
@@ -50,6 +53,7 @@ class PointView(NamedTuple):
     unit: str | None
     kind: str
     states: list[str] | None
+    rollover_at: float | None
 
 
 def create_device(
@@ -57,7 +61,7 @@ def create_device(
 ) -> Device:
     """Register a device with the points it is known to have.
 
-    Raises `InvalidInput` for a bad slug, point name or space, `Conflict` when the slug is taken.
+    Raises `InvalidInput` for a bad slug, space or point, `Conflict` when the slug is taken.
     """
     check_slug(slug, field="device")
     if session.scalar(select(Device.id).where(Device.slug == slug)) is not None:
@@ -68,10 +72,7 @@ def create_device(
     session.add(device)
     session.flush()
     for point in points:
-        if not is_point_name(point.name):
-            raise InvalidInput(
-                "points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -"
-            )
+        _check_point(point)
         session.add(
             Point(
                 device_id=device.id,
@@ -79,11 +80,23 @@ def create_device(
                 brick_class=point.brick_class,
                 unit=point.unit,
                 kind=point.kind,
+                rollover_at=point.rollover_at,
                 states=list(point.states) if point.states else None,
             )
         )
     session.flush()
     return device
+
+
+def _check_point(point: NewPoint) -> None:
+    if not is_point_name(point.name):
+        raise InvalidInput("points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -")
+    if point.kind not in {"gauge", "counter"}:
+        raise InvalidInput("points", f"{point.name!r} is a {point.kind!r}: use gauge or counter")
+    if point.rollover_at is not None and (point.kind != "counter" or not 0 < point.rollover_at < inf):
+        raise InvalidInput(
+            "points", f"{point.name!r} cannot roll over there: give a counter a positive number, a gauge none"
+        )
 
 
 def set_password(session: Session, slug: str, password: str) -> None:
@@ -129,7 +142,14 @@ def list_points(
 ) -> list[PointView]:
     """Points by id, those after `after`, at most `limit`."""
     query = select(
-        Point.id, Device.slug, Point.name, Point.brick_class, Point.unit, Point.kind, Point.states
+        Point.id,
+        Device.slug,
+        Point.name,
+        Point.brick_class,
+        Point.unit,
+        Point.kind,
+        Point.states,
+        Point.rollover_at,
     ).join(Device, Device.id == Point.device_id)
     if device is not None:
         query = query.where(Device.slug == device)
