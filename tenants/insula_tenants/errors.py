@@ -6,6 +6,7 @@
     ├── NotFound                      404  not-found      (also "not yours": the two look alike)
     ├── Conflict                      409  conflict
     ├── InvalidInput                  422  invalid-input  (names the field and the fix)
+    │   └── RawDropped                422  raw-dropped
     ├── NotAllowed                    403  not-allowed
     │   └── TenantClosed
     │       ├── TenantSuspended       403  tenant-suspended
@@ -59,6 +60,12 @@ class InvalidInput(InsulaError):
         """`field` is the name the caller used; `detail` says what is wrong and what would be right."""
         super().__init__(detail)
         self.field = field
+
+
+class RawDropped(InvalidInput):
+    """Raw readings that the question needs were dropped."""
+
+    type = "raw-dropped"
 
 
 class NotAllowed(InsulaError):
