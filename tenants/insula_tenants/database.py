@@ -49,6 +49,13 @@ LONGEST_READ = 15
 SET_ROLE_BRIEFLY = "SELECT set_config('role', %s, true), set_config('statement_timeout', %s, true)"
 """`SET_ROLE`, with a limit for each statement of the transaction."""
 
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+SET_ROLE_FOR_READING = """
+SELECT set_config('role', %s, true), set_config('statement_timeout', %s, true),
+    set_config('timezone', 'UTC', true), set_config('work_mem', '32MB', true)
+"""
+"""`SET_ROLE_BRIEFLY`, with times in UTC and room to sort a page's readings, whatever the server is set to."""
+
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is replaced: a backend's caches grow with each tenant it touched."""
 
@@ -210,6 +217,17 @@ class AsyncDatabases:
             yield connection
 
     @asynccontextmanager
+    async def snapshot(self, context: TenantContext) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """As `tenant`, but all statements of the transaction see one state of the database, and only read it.
+
+        Times come back in UTC.
+        """
+        async with self._transaction(
+            _home(self._pools, context), context.schema, snapshot=True
+        ) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def core(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         """A connection inside a transaction under the core's role."""
         async with self._transaction(self._pools[MAIN], CORE_SCHEMA) as connection:
@@ -217,10 +235,13 @@ class AsyncDatabases:
 
     @asynccontextmanager
     async def _transaction(
-        self, pool: AsyncConnectionPool[_Connection], role: str
+        self, pool: AsyncConnectionPool[_Connection], role: str, *, snapshot: bool = False
     ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         async with pool.connection() as connection, connection.transaction():
-            await connection.execute(SET_ROLE_BRIEFLY, (role, f"{LONGEST_READ}s"))
+            if snapshot:
+                await connection.execute(SNAPSHOT)  # before the first query, which would fix what is seen
+            begin = SET_ROLE_FOR_READING if snapshot else SET_ROLE_BRIEFLY
+            await connection.execute(begin, (role, f"{LONGEST_READ}s"))
             connection.served.add(role)
             yield connection
 

@@ -1,33 +1,45 @@
-"""Read latest values and readings, page by page, on an asynchronous connection in a tenant's transaction."""
+"""Read latest values and readings, page by page, on an asynchronous connection in a tenant's transaction.
+
+A question for buckets is planned (`plan.py`): which stretch of it comes from which rollup, and which from raw
+readings. What was planned is one statement; a page takes as many as fill it. All must see the same state of
+the tenant's readings, marks and rollups: open the transaction with `AsyncDatabases.snapshot`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, LiteralString
+from typing import Any
 
 from psycopg import AsyncConnection, sql
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, tuple_row
 
+from insula_tenants.errors import InvalidInput
+from insula_tenants.telemetry.aggregates import FLOWS, SIMPLE, Aggregate
+from insula_tenants.telemetry.buckets import (
+    EARLIEST,
+    LATEST,
+    Microseconds,
+    Width,
+    bucket_starts,
+    instant,
+    microseconds,
+)
+from insula_tenants.telemetry.plan import WIDTHS, Coverage, Relation, Stretch, merged, plan
 from insula_tenants.telemetry.sql import statement
 
-Aggregate = Literal["mean", "min", "max", "sum", "count", "first", "last"]
-
-_AGGREGATES: dict[Aggregate, LiteralString] = {
-    "mean": "avg(value)",
-    "min": "min(value)",
-    "max": "max(value)",
-    "sum": "sum(value)",
-    "count": "count(*)::double precision",
-    "first": "(array_agg(value ORDER BY time))[1]",
-    "last": "(array_agg(value ORDER BY time DESC))[1]",
-}
+Row = tuple[int, datetime, float]
+"""A point, the reading's time (UTC) or its bucket's beginning, and the value."""
 
 Position = tuple[int, datetime]
 """Where a page ended: the point and the time of its last row."""
 
 START: Position = (0, datetime(1970, 1, 1, tzinfo=UTC))
+
+FEWEST_AT_ONCE, MOST_AT_ONCE = 500, 50_000
+"""Buckets, over all points, that one statement computes: a page at first, more where readings are sparse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +55,22 @@ class ReadingsQuery:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """How readings are brought together: the width as PostgreSQL reads it, aligned to local time."""
+    """How readings are brought together: the width of buckets, aligned to local time of an IANA zone."""
 
-    width: str
+    width: Width
     aggregate: Aggregate
     time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Some rows, by point and time, and what they rest on."""
+
+    rows: list[Row]
+    complete_until: datetime
+    """They take in all readings before it that were stored when asked."""
+    served_from: tuple[Relation, ...]
+    """The relations that answered, the coarsest rollup first."""
 
 
 async def read_latest(
@@ -66,21 +89,213 @@ async def read_latest(
 
 async def read_readings(
     connection: AsyncConnection[DictRow], query: ReadingsQuery, buckets: Buckets | None = None
-) -> list[DictRow]:
-    """Rows of point, time, value: as stored, or one a bucket, with the bucket's start as its time."""
-    parameters: dict[str, Any] = {
-        "points": list(query.points),
-        "from": query.starting,
-        "to": query.ending,
-        "after_point": query.after[0],
-        "after_time": query.after[1],
-        "limit": query.limit,
-    }
+) -> Answer:
+    """Readings as stored, or one value a bucket, with the bucket's beginning as its time.
+
+    Raises `InvalidInput` for the consumption of a point that is no counter, `RawDropped` when the question
+    needs raw readings that the tenant's retention dropped.
+    """
+    starting, until = (_within_bounds(time) for time in (query.starting, query.ending))
+    coverage, asked_at = await _read_coverage(connection, starting, until)
+    ending = until
+    points = sorted(set(query.points))
     if buckets is None:
-        cursor = await connection.execute(statement("readings"), parameters)
+        served = plan(starting, ending, None, coverage)
+        rows = await _read_stored(connection, points, starting, ending, query.after, query.limit)
     else:
-        parameters |= {"bucket": buckets.width, "time_zone": buckets.time_zone}
-        aggregate = sql.SQL(_AGGREGATES[buckets.aggregate])
-        composed = sql.SQL(statement("readings_bucketed")).format(aggregate=aggregate)
-        cursor = await connection.execute(composed, parameters)
-    return await cursor.fetchall()
+        if buckets.aggregate == "consumption":
+            await _check_counters(connection, points)
+        if buckets.aggregate == "time_weighted_mean":
+            ending = min(ending, microseconds(asked_at))  # no value holds longer than until now
+        reader = _BucketReader(connection, buckets, coverage)
+        edges = bucket_starts(buckets.width, buckets.time_zone, starting, ending) if starting < ending else []
+        served = plan(starting, ending, edges, coverage)
+        rows = await reader.page(points, [*edges, ending], starting, query.after, query.limit)
+        if reader.coverage is not coverage:  # rows of rollups turned out unfit
+            served = plan(starting, ending, edges, reader.coverage)
+    relations = {stretch.relation for stretch in served}
+    return Answer(
+        rows,
+        complete_until=min(instant(until), asked_at),
+        served_from=tuple(one for one in (*WIDTHS, "raw") if one in relations),
+    )
+
+
+def _within_bounds(time: datetime) -> Microseconds:
+    return min(max(microseconds(time), microseconds(EARLIEST)), microseconds(LATEST))
+
+
+async def _read_coverage(
+    connection: AsyncConnection[DictRow], starting: Microseconds, ending: Microseconds
+) -> tuple[Coverage, datetime]:
+    """What the rollups hold of the question's time, and the time at which this is so."""
+    parameters = {"starting": instant(starting), "ending": instant(ending)}
+    cursor = await connection.execute(statement("coverage"), parameters)
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError("the tenant's schema has no rollup_state")
+    raw_from = microseconds(row["raw_from"]) if row["raw_from"] else None
+    spans = zip(row["begins"] or (), row["ends"] or (), strict=True)
+    # Marks of a time whose raw readings are gone change nothing: its rollups stay as they are.
+    dirty = [(max(microseconds(begins), raw_from or 0), microseconds(ends)) for begins, ends in spans]
+    coverage = Coverage(
+        complete_until=microseconds(row["complete_until"]),
+        raw_from=raw_from,
+        dirty=[(begins, ends) for begins, ends in dirty if begins < ends],
+    )
+    return coverage, row["asked_at"]
+
+
+async def _check_counters(connection: AsyncConnection[DictRow], points: Sequence[int]) -> None:
+    cursor = await connection.execute(statement("counters"), {"points": points})
+    if gauge := await cursor.fetchone():
+        raise InvalidInput(
+            "aggregate",
+            f"point {gauge['id']} ({gauge['name']!r}) is no counter, so it has no consumption: ask for its "
+            "`mean` or `time_weighted_mean`, or leave the point out",
+        )
+
+
+async def _read_stored(
+    connection: AsyncConnection[DictRow],
+    points: list[int],
+    starting: Microseconds,
+    ending: Microseconds,
+    after: Position,
+    limit: int,
+) -> list[Row]:
+    """Raw readings behind `after`: first the rest of the point at which the page before ended."""
+    place = bisect_left(points, after[0])
+    questions = [(points[place:], starting)]
+    if place < len(points) and points[place] == after[0]:
+        questions = [([after[0]], max(starting, microseconds(after[1]) + 1)), (points[place + 1 :], starting)]
+    rows: list[Row] = []
+    cursor = connection.cursor(row_factory=tuple_row)
+    for some, begins in questions:
+        if some and begins < ending and len(rows) < limit:
+            parameters = {
+                "points": some,
+                "starting": instant(begins),
+                "ending": instant(ending),
+                "limit": limit - len(rows),
+            }
+            await cursor.execute(statement("readings"), parameters)
+            rows += await cursor.fetchall()
+    return rows
+
+
+class _BucketReader:
+    """Reads buckets of one question; learns on the way which rows of rollups do not serve it."""
+
+    def __init__(self, connection: AsyncConnection[DictRow], buckets: Buckets, coverage: Coverage) -> None:
+        self._connection = connection
+        self._buckets = buckets
+        self.coverage = coverage
+
+    async def page(
+        self,
+        points: list[int],
+        edges: list[Microseconds],
+        starting: Microseconds,
+        after: Position,
+        limit: int,
+    ) -> list[Row]:
+        """Rows behind `after`; `edges` are all the buckets' beginnings and, last, the end of the question."""
+        rows: list[Row] = []
+        place, first, count = bisect_left(points, after[0]), 0, len(edges) - 1
+        if place < len(points) and points[place] == after[0]:
+            first = bisect_right(edges, microseconds(after[1]), hi=count)
+        at_once = max(limit, FEWEST_AT_ONCE)
+        while count and place < len(points) and len(rows) < limit:
+            last = min(first + at_once, count)
+            # Some buckets of one point, or all buckets of some points.
+            some = points[place : place + (1 if first or last < count else -(-at_once // count))]
+            if first < count:
+                rows += await self._read(some, edges[first : last + 1], starting, limit - len(rows))
+            place, first = (place, last) if last < count else (place + len(some), 0)
+            at_once = min(2 * at_once, MOST_AT_ONCE)
+        return rows
+
+    async def _read(
+        self, points: list[int], edges: list[Microseconds], starting: Microseconds, limit: int
+    ) -> list[Row]:
+        """The buckets between the edges, in one statement; again where rows of a rollup turn out unfit."""
+        times = [instant(edge) for edge in edges]
+        cuts = [max(edges[0], starting), *edges[1:]]
+        parameters = {
+            "points": points,
+            "cuts": [instant(max(edges[0], starting)), *times[1:]],
+            "buckets": len(edges) - 1,
+            "raw_from": instant(self.coverage.raw_from) if self.coverage.raw_from else EARLIEST,
+            "limit": limit,
+        }
+        cursor = self._connection.cursor(row_factory=tuple_row)
+        while True:
+            stretches = plan(cuts[0], cuts[-1], cuts, self.coverage)
+            by_relation = _by_relation(stretches)
+            if not by_relation:
+                return []
+            await cursor.execute(self._statement(by_relation), parameters | _bounds(by_relation))
+            rows = await cursor.fetchall()
+            if not any(unfit for *_, unfit in rows):
+                return [(point, times[bucket - 1], value) for point, bucket, value, _ in rows]
+            await self._learn_unfit(by_relation, parameters)
+
+    def _statement(self, relations: Mapping[Relation, Sequence[Stretch]]) -> sql.Composed:
+        items = sql.SQL(" UNION ALL ").join(_items(relation) for relation in relations)
+        aggregate = self._buckets.aggregate
+        if (flow := FLOWS.get(aggregate)) is None:
+            return sql.SQL(statement("aggregated")).format(items=items, aggregate=sql.SQL(SIMPLE[aggregate]))
+        return sql.SQL(statement("spread")).format(
+            items=items,
+            before=sql.SQL(statement("before")).format(),
+            after=sql.SQL(statement(flow.after)).format(),
+            within=sql.SQL(flow.within),
+            between=sql.SQL(flow.between),
+            value=sql.SQL(flow.value),
+            unfit=sql.SQL(flow.unfit),
+        )
+
+    async def _learn_unfit(
+        self, relations: Mapping[Relation, Sequence[Stretch]], parameters: Mapping[str, Any]
+    ) -> None:
+        """Note which of the rows that were read kept too many falls: a finer relation has to answer there."""
+        unfit = dict(self.coverage.unfit)
+        bounds = _bounds(relations)
+        for relation in relations:
+            if relation != "raw":
+                query = sql.SQL(statement("unfit")).format(**_names(relation))
+                cursor = await self._connection.execute(query, {**parameters, **bounds})
+                times = [microseconds(row["time"]) for row in await cursor.fetchall()]
+                rows = [(time, time + WIDTHS[relation]) for time in times]
+                unfit[relation] = merged((*unfit.get(relation, ()), *rows))
+        self.coverage = replace(self.coverage, unfit=unfit)
+
+
+def _by_relation(stretches: Sequence[Stretch]) -> dict[Relation, list[Stretch]]:
+    found: dict[Relation, list[Stretch]] = {}
+    for stretch in stretches:
+        found.setdefault(stretch.relation, []).append(stretch)
+    return found
+
+
+def _bounds(relations: Mapping[Relation, Sequence[Stretch]]) -> dict[str, list[datetime]]:
+    """The parameters that say which stretches of a relation are meant."""
+    bounds = {}
+    for relation, stretches in relations.items():
+        bounds[f"begins_{relation}"] = [instant(stretch.starting) for stretch in stretches]
+        bounds[f"ends_{relation}"] = [instant(stretch.ending) for stretch in stretches]
+    return bounds
+
+
+def _items(relation: Relation) -> sql.Composed:
+    """The statement that gives the items of a relation's stretches."""
+    return sql.SQL(statement("items_raw" if relation == "raw" else "items_rollup")).format(**_names(relation))
+
+
+def _names(relation: Relation) -> dict[str, sql.Composable]:
+    return {
+        "begins": sql.Placeholder(f"begins_{relation}"),
+        "ends": sql.Placeholder(f"ends_{relation}"),
+        "rollup": sql.Identifier(f"readings_{relation}"),
+    }

@@ -1,7 +1,6 @@
-SELECT point_id AS point, time, value
+SELECT point_id, time, value
 FROM readings
-WHERE point_id = ANY(%(points)s)
-  AND time >= %(from)s AND time < %(to)s
-  AND (point_id, time) > (%(after_point)s, %(after_time)s)
+WHERE point_id = ANY(%(points)s::integer[])
+  AND time >= %(starting)s AND time < %(ending)s
 ORDER BY point_id, time
 LIMIT %(limit)s
