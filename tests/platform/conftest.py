@@ -58,9 +58,10 @@ class Live:
         with self.client() as client:
             return client.post("/oauth/token", data=form, auth=auth or httpx.USE_CLIENT_DEFAULT)
 
-    def get(self, path: str, token: str | None = None) -> httpx.Response:
+    def get(self, path: str, token: str | None = None, **headers: str) -> httpx.Response:
         """GET with a bearer token."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         with self.client() as client:
             return client.get(path, headers=headers)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import statistics
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
+from insula_platform.readings import formats, routes
+from insula_platform.readings.schemas import ReadingsPage
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points
+from insula_tenants.errors import InvalidInput
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.models import Reading
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
@@ -121,6 +129,7 @@ def test_points_tell_what_is_known_of_them(live: Live, token: str, stored: dict[
         "unit": "degC",
         "kind": "gauge",
         "states": None,
+        "rollover_at": None,
     }
     assert {point["device"] for point in pages(live, token, f"{ACME}/points?device=room-b")} == {"room-b"}
 
@@ -236,10 +245,28 @@ def test_each_list_is_for_its_own_tenant_alone(
             "query.aggregate",
         ),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&bucket=1h&time_zone=Mars", "time_zone"),
+        ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&aggregate=consumption", "bucket"),
+        ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&aggregate=time_weighted_mean", "bucket"),
+        (
+            "point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&bucket=1h&aggregate=consumption",
+            "aggregate",
+        ),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&cursor=%21", "cursor"),
+        # A position with a time of no zone, and one at the end of time.
+        (
+            "point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&cursor=WzEsIjIwMjYtMDEtMDFUMDA6MDA6MDAiXQ",
+            "cursor",
+        ),
+        (
+            "point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z"
+            "&cursor=WzEsIjk5OTktMTItMzFUMjM6NTk6NTkuOTk5OTk5LTE0OjAwIl0",
+            None,
+        ),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&cursor=WyJhIiwxXQ", "cursor"),
         ("point=1&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&limit=10001", "query.limit"),
         ("point=1&from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59Z&limit=1", None),
+        ("point=1&from=0001-01-01T00:00:00%2B14:00&to=9999-12-31T23:59:59-14:00&bucket=10y", None),
+        ("point=1&from=0001-01-01T00:00:00%2B14:00&to=0001-01-01T00:00:00%2B13:00&bucket=1h", None),
     ],
 )
 def test_bad_input_is_answered_with_the_field_and_never_with_a_fault(
@@ -252,3 +279,151 @@ def test_bad_input_is_answered_with_the_field_and_never_with_a_fault(
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_page_says_until_when_it_is_complete_and_what_served_it(
+    live: Live, token: str, stored: dict[str, list[int]]
+):
+    past = live.get(readings_path(stored["acme"][:1], limit="1"), token).json()
+    assert ReadingsPage.model_validate(past, strict=False).model_dump(mode="json") == past
+    assert (past["complete_until"], past["served_from"]) == ("2026-04-01T00:00:00Z", ["raw"])
+    before = datetime.now(UTC)
+    running = live.get(readings_path(stored["acme"][:1], to="2999-01-01T00:00:00Z"), token).json()
+    assert before <= datetime.fromisoformat(running["complete_until"]) <= datetime.now(UTC)
+
+
+def test_means_over_time_and_consumption_come_through_the_api(
+    live: Live, token: str, stored: dict[str, list[int]], deployment: Deployment
+):
+    with deployment.databases.tenant(deployment.acme) as session:
+        create_device(
+            session,
+            "meter",
+            name="Meter",
+            points=[NewPoint("energy_total", unit="kWh", kind="counter", rollover_at=1000.0)],
+        )
+        (meter,) = list_points(session, device="meter")
+    noon = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    values = {0: 990.0, 30: 5.0, 90: 35.0}
+    batch = TenantBatch(
+        deployment.acme,
+        {
+            (meter.id, round((noon + timedelta(minutes=minute)).timestamp() * 1e6)): value
+            for minute, value in values.items()
+        },
+    )
+    with psycopg.connect(deployment.service_url, autocommit=True) as connection:
+        TelemetryWriter(connection).write([batch])
+    (point,) = pages(live, token, f"{ACME}/points?device=meter")
+    assert (point["kind"], point["rollover_at"]) == ("counter", 1000.0)
+
+    def ask(aggregate: str) -> list[tuple[str, float]]:
+        items = pages(
+            live,
+            token,
+            readings_path([meter.id], bucket="1h", aggregate=aggregate, to="2026-03-20T14:00:00Z"),
+        )
+        return [(item["time"], item["value"]) for item in items]
+
+    assert ask("consumption") == [("2026-03-20T12:00:00Z", 30.0), ("2026-03-20T13:00:00Z", 15.0)]
+    assert ask("time_weighted_mean") == [("2026-03-20T12:00:00Z", 497.5), ("2026-03-20T13:00:00Z", 20.0)]
+
+
+def test_a_meter_rolls_over_somewhere_sensible_or_is_refused(deployment: Deployment):
+    for wrong in (
+        NewPoint("a", kind="gauge", rollover_at=10.0),
+        NewPoint("a", kind="counter", rollover_at=0.0),
+        NewPoint("a", kind="counter", rollover_at=float("nan")),
+        NewPoint("a", kind="odometer"),
+    ):
+        with pytest.raises(InvalidInput), deployment.databases.tenant(deployment.acme) as session:
+            create_device(session, "wrong", name="Wrong", points=[wrong])
+
+
+Table = list[tuple[int, datetime, float]]
+
+
+def from_csv(content: bytes) -> Table:
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    return [(int(row["point"]), datetime.fromisoformat(row["time"]), float(row["value"])) for row in rows]
+
+
+def from_arrow(content: bytes) -> Table:
+    return _table(pa.ipc.open_stream(content).read_all())
+
+
+def from_parquet(content: bytes) -> Table:
+    return _table(pq.read_table(io.BytesIO(content)))
+
+
+def _table(table: pa.Table) -> Table:
+    assert table.schema.names == ["point", "time", "value"]
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "read"),
+    [
+        ("text/csv", from_csv),
+        ("application/vnd.apache.arrow.stream", from_arrow),
+        ("application/vnd.apache.parquet", from_parquet),
+    ],
+)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"bucket": "1m", "aggregate": "time_weighted_mean", "from": "2026-03-28T23:00:00Z"},
+        {"from": "2026-03-31T00:00:00Z"},
+    ],
+)
+def test_every_format_holds_what_the_pages_of_json_do(
+    live: Live,
+    token: str,
+    stored: dict[str, list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    media_type: str,
+    read: Callable[[bytes], Table],
+    more: dict[str, str],
+):
+    monkeypatch.setattr(routes, "PAGE_ROWS", 113)
+    monkeypatch.setattr(formats, "ROW_GROUP_ROWS", 300)
+    path = readings_path(
+        stored["acme"], **({"to": "2026-03-29T05:00:00Z"} | more if "bucket" in more else more)
+    )
+    answer = live.get(path, token, Accept=f"{media_type};q=0.9, application/json;q=0.1")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    expected = [
+        (item["point"], datetime.fromisoformat(item["time"]), item["value"])
+        for item in pages(live, token, path)
+    ]
+    assert read(answer.content) == expected
+    page = live.get(path, token).json()
+    assert answer.headers["insula-served-from"] == ", ".join(page["served_from"])
+    assert answer.headers["insula-complete-until"] == page["complete_until"]
+    assert answer.headers["vary"] == live.get(path, token).headers["vary"] == "Accept"
+
+
+def test_formats_that_are_not_there_and_pages_of_files_are_refused(
+    live: Live, token: str, stored: dict[str, list[int]]
+):
+    path = readings_path(stored["acme"][:1])
+    for accept in ("application/xml", "text/csv;q=0", "image/*"):
+        answer = live.get(path, token, Accept=accept)
+        assert (answer.status_code, answer.json()["type"]) == (406, "/problems/not-acceptable")
+    for accept in (
+        "*/*",
+        "application/*",
+        "text/html, */*;q=0.1",
+        "application/json, text/csv",
+        "text/csv;q=x, */*",
+    ):
+        assert live.get(path, token, Accept=accept).headers["content-type"] == "application/json", accept
+    assert live.get(path, token, Accept="text/*").headers["content-type"].startswith("text/csv")
+    for more in ("limit=5", "cursor=WzEsIjIwMjYtMDEtMDFUMDA6MDA6MDArMDA6MDAiXQ"):
+        answer = live.get(f"{path}&{more}", token, Accept="text/csv")
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == more.partition("=")[0]
+    refused = live.get(f"{path}&bucket=5x", token, Accept="text/csv")
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
