@@ -1,4 +1,4 @@
-"""Readers beside the worker's own refresh: the same answer before it, after it, and with late readings between."""
+"""Readers beside the worker's own refresh: the same answer before and after it, late readings or not."""
 
 from __future__ import annotations
 

@@ -141,13 +141,14 @@ async def _read_coverage(
     row = await cursor.fetchone()
     if row is None:
         raise LookupError("the tenant's schema has no rollup_state")
+    raw_from = microseconds(row["raw_from"]) if row["raw_from"] else None
+    spans = zip(row["begins"] or (), row["ends"] or (), strict=True)
+    # Marks of a time whose raw readings are gone change nothing: its rollups stay as they are.
+    dirty = [(max(microseconds(begins), raw_from or 0), microseconds(ends)) for begins, ends in spans]
     coverage = Coverage(
         complete_until=microseconds(row["complete_until"]),
-        raw_from=microseconds(row["raw_from"]) if row["raw_from"] else None,
-        dirty=[
-            (microseconds(begins), microseconds(ends))
-            for begins, ends in zip(row["begins"] or (), row["ends"] or (), strict=True)
-        ],
+        raw_from=raw_from,
+        dirty=[(begins, ends) for begins, ends in dirty if begins < ends],
     )
     return coverage, row["asked_at"]
 
