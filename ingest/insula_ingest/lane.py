@@ -31,6 +31,9 @@ BATCH_BYTES = 16 * 1024 * 1024
 """A batch closes with this much payload, whatever it decodes to."""
 
 _IDLE = 0.2
+_EAGER = 0.25
+"""Part of a batch's time that is waited while the database has nothing to do: few messages are stored sooner,
+and where there are many, batches grow while one is written."""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Lane:
         self._prepared: queue.Queue[list[tuple[Part, list[Item]]] | None] = queue.Queue(maxsize=1)
         self._held: dict[TenantEntry, _Hold] = {}
         self._told: set[TenantEntry] = set()
+        self._is_writing = False
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._threads = [
@@ -129,16 +133,25 @@ class Lane:
             while not self._stopping.is_set():
                 groups = self._queue.take(
                     most=self._settings.ingest_batch_messages,
-                    seconds=self._settings.ingest_batch_seconds,
+                    seconds=self._settings.ingest_batch_seconds * (1.0 if self._is_writing else _EAGER),
                     idle=_IDLE,
                 )
                 self._builder.tick(is_behind=self._is_behind())
                 groups = self._with_held(groups)
                 prepared = [part for tenant, items in groups.items() if (part := self._part(tenant, items))]
                 if prepared:
-                    self._prepared.put(prepared)
+                    self._pass_on(prepared)
         finally:
-            self._prepared.put(None)
+            self._pass_on(None)
+
+    def _pass_on(self, prepared: list[tuple[Part, list[Item]]] | None) -> None:
+        """Wait for the writing thread to take it, if it still lives."""
+        while self._threads[1].is_alive():
+            try:
+                self._prepared.put(prepared, timeout=_IDLE)
+            except queue.Full:
+                continue
+            return
 
     def _with_held(self, groups: dict[TenantEntry, list[Item]]) -> dict[TenantEntry, list[Item]]:
         """The groups less those of held tenants, and with them those whose time has come to try again."""
@@ -204,7 +217,9 @@ class Lane:
         while (prepared := self._prepared.get()) is not None:
             parts = [part for part, _ in prepared]
             started = time.monotonic()
+            self._is_writing = True
             outcome = patiently(partial(self._store.write, parts), self._stopping)
+            self._is_writing = not self._prepared.empty()
             metrics.BATCH_SECONDS.observe(time.monotonic() - started)
             metrics.BATCH_MESSAGES.observe(sum(len(part.messages) for part in parts))
             self._finish(outcome, {id(part): items for part, items in prepared})

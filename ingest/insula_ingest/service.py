@@ -39,7 +39,9 @@ from insula_tenants.telemetry.trimming import DeadLetterBounds
 log = logging.getLogger(__name__)
 
 _MOST_ROUTES = 500_000
-_WATCH_SECONDS = 5.0
+_WATCH_SECONDS = 0.5
+_FULL_SECONDS = 1.0
+"""Seconds without an acknowledgement after which a full window is told of."""
 
 
 class IngestService:
@@ -70,6 +72,9 @@ class IngestService:
         self._homes = [Home(name, url, bounds) for name, url in urls.items()]
         self._lanes = {home.name: self._lane(home) for home in self._homes}
         self._stopping = threading.Event()
+        self._moved = (0, time.monotonic())
+        """Acknowledged messages, and when their number last changed."""
+        self._told_full = False
 
     def after_commit(self, call: Callable[[Sequence[Part]], None]) -> None:
         """Before `run`: call this with what was stored, after its commit, in a thread that writes."""
@@ -196,6 +201,21 @@ class IngestService:
         self._routes[topic] = route
         return route
 
+    def _tell_when_full(self) -> None:
+        """One line when held messages fill the window, for then nobody's are taken."""
+        now, acknowledged = time.monotonic(), self._source.acknowledged
+        if not self._source.is_full or acknowledged != self._moved[0]:
+            self._moved = (acknowledged, now)
+            self._told_full = self._told_full and self._source.is_full
+        elif not self._told_full and now - self._moved[1] > _FULL_SECONDS:
+            self._told_full = True
+            log.warning(
+                "%d messages of %d bytes are held and fill the window (INSULA_INGEST_RECEIVE_MAXIMUM, "
+                "INSULA_INGEST_MEMORY_BYTES): nobody's are taken until some can be stored",
+                self._source.in_flight,
+                self._source.bytes_in_flight,
+            )
+
     def _committed(self, parts: Sequence[Part]) -> None:
         """The messages are acknowledged already: what fails here loses no reading."""
         for each in self._after_commit:
@@ -214,6 +234,7 @@ class IngestService:
 
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_SECONDS):
+            self._tell_when_full()
             for home in self._homes:
                 home.cut_when_stuck()
 

@@ -40,7 +40,10 @@ class IngestSettings(TenantsSettings):
         default=8000, ge=1, description="A batch closes with this many messages."
     )
     ingest_batch_seconds: float = Field(
-        default=0.2, gt=0, description="A batch closes this many seconds after its first message."
+        default=0.2,
+        gt=0,
+        description="A batch closes at most this many seconds after its first message; sooner while the "
+        "database has nothing to do.",
     )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port that serves Prometheus metrics; none when unset."

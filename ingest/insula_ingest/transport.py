@@ -59,7 +59,7 @@ class MqttSource:
         self._session = 0
         self._chunks: deque[list[Message]] = deque()
         self._received = threading.Condition()
-        self._in_flight = self._bytes = 0
+        self._in_flight = self._bytes = self._acknowledged = 0
         self._to_send: deque[tuple[str, bytes]] = deque()
         self._acks: deque[tuple[int, int]] = deque()
         """Session and packet identifier."""
@@ -121,6 +121,11 @@ class MqttSource:
         )
 
     @property
+    def acknowledged(self) -> int:
+        """Messages that were acknowledged since the start."""
+        return self._acknowledged
+
+    @property
     def is_behind(self) -> bool:
         """Whether the broker is likely to hold back messages for want of room here."""
         return self._in_flight >= 0.9 * self._settings.ingest_receive_maximum or self.is_full
@@ -141,6 +146,7 @@ class MqttSource:
         self._acks.extend(acks)
         with self._received:
             self._in_flight -= count
+            self._acknowledged += count
             self._bytes -= size
         self._wake()
 

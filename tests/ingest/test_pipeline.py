@@ -343,3 +343,15 @@ def test_a_reading_beyond_the_retention_is_a_dead_letter_and_a_younger_one_is_st
     assert letter.reason == Reason.BEYOND_RETENTION
     assert "30 days" in letter.detail
     running.stop()
+
+
+def test_mqtt_3_keeps_to_the_window_too(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    update = {"mqtt_version": "3.1.1", "ingest_receive_maximum": 20, "ingest_batch_messages": 7}
+    running = RunningIngest(ingest_settings.model_copy(update=update)).start()
+    for second in range(200):
+        publish(TOPIC, telemetry(float(second), second=second))
+    eventually(lambda: len(readings(devices, devices.acme)) == 200)
+    eventually(lambda: running.service._source.in_flight == 0)
+    running.stop()

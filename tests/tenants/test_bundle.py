@@ -28,6 +28,7 @@ from insula_tenants.database import Databases
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.migrate import migrate
 from insula_tenants.registry import create_tenant, resolve_tenant
+from insula_tenants.rollups import refresh_tenant
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.servers.postgres import PostgresServer
@@ -187,6 +188,30 @@ def test_the_restored_tenant_lives_on(
     rows, _ = checksum(deployment.databases, context)
     assert rows == 5_007
     assert checksum(deployment.databases, source)[0] == 5_006
+
+
+def test_rollups_are_made_anew_after_an_import(deployment: Deployment, admins: Administration, bundle: Path):
+    import_bundle(admins, bundle, "bundle-rollups")
+    context = context_of(deployment.databases, "bundle-rollups")
+    with deployment.databases.tenant(context) as session:
+        assert session.scalar(text("SELECT complete_until FROM rollup_state")) == datetime(
+            2000, 1, 1, tzinfo=UTC
+        ), "until then answers come from raw readings"
+    while refresh_tenant(admins, context):
+        pass
+    with deployment.databases.tenant(context) as session:
+        rolled_up = session.execute(
+            text("SELECT sum(count), sum(sum), min(first_time) FROM readings_15m")
+        ).one()
+        raw = session.execute(
+            text(
+                "SELECT count(*), sum(value), min(time) FROM readings"
+                " WHERE time < (SELECT complete_until FROM rollup_state)"
+            )
+        ).one()
+    assert raw[0] > 5_000
+    assert (rolled_up[0], rolled_up[2]) == (raw[0], raw[2])
+    assert rolled_up[1] == pytest.approx(raw[1], nan_ok=True)
 
 
 def test_every_table_of_a_tenant_is_in_the_bundle_or_follows_from_it(

@@ -293,7 +293,7 @@ def test_a_full_window_waits_for_the_database_and_then_everything_flows(
                 publish(apart.far, second)
             publish(apart.near, 0)
             eventually(lambda: "fill the window" in caplog.text)
-            assert len(running.service._kept) == 20
+            assert running.service._source.in_flight == 20
         eventually(lambda: (apart.count(apart.near), apart.count(apart.far)) == (1, 50), seconds=20)
     assert caplog.text.count("fill the window") == 1
 

@@ -40,7 +40,8 @@ def stored(deployment: Deployment, context: TenantContext) -> dict[tuple[int, in
 
 def latest(deployment: Deployment, context: TenantContext) -> dict[int, float]:
     with deployment.databases.tenant(context) as session:
-        return dict(session.execute(select(Latest.point_id, Latest.value)).tuples().all())
+        rows = session.execute(select(Latest.point_id, Latest.value))
+        return {row.point_id: row.value for row in rows}
 
 
 def test_many_and_few_of_several_tenants_are_stored_in_one_transaction(
