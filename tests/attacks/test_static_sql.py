@@ -29,6 +29,7 @@ NOT_POOLED = {
     "insula_tenants/migrate.py",
     "insula_tenants/administration.py",
     "insula_tenants/bundle/restore.py",
+    "insula_tenants/rollups/access.py",
 }
 """Administrators' connections end with what they were opened for."""
 

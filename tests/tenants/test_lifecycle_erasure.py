@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from insula_tenants import lifecycle
 from insula_tenants.administration import Administration
@@ -187,6 +188,35 @@ def test_an_erasure_cut_off_at_any_step_is_continued(
     assert evidence.look_at_broker(broker, slug) == 0
     with deployment.databases.core() as core:
         assert lifecycle.due_erasures(core) == []
+
+
+def test_a_worker_at_the_rollups_meanwhile_breaks_nothing(
+    deployment: Deployment, admins: Administration, broker: DynamicSecurity
+):
+    context = furnish(deployment, admins, broker, "life-busy")
+    mark(admins, context, datetime(2000, 1, 1, tzinfo=UTC))
+    ended: list[Exception] = []
+
+    def refresh_until_it_is_gone() -> None:
+        with closing(Administration({"main": deployment.admin_url})) as own:
+            try:
+                while True:
+                    refresh_tenant(own, context, budget=timedelta(seconds=1))
+            except Exception as error:
+                ended.append(error)
+
+    worker = threading.Thread(target=refresh_until_it_is_gone)
+    worker.start()
+    ask(deployment, "life-busy")
+    for _ in range(20):
+        # The worker erases again each minute when a lock was in the way.
+        with suppress(SQLAlchemyError, lifecycle.ErasureIncomplete):
+            lifecycle.erase_tenant(admins, broker, context.id, Signer())
+            break
+    worker.join()
+    assert isinstance(ended[0], DBAPIError)
+    with admins.registry.begin() as connection:
+        assert evidence.look_in_database(connection, "life-busy").clean
 
 
 def test_what_is_left_is_named_and_no_receipt_is_written(

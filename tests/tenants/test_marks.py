@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from insula_tenants.telemetry import write
 from insula_tenants.telemetry.marks import LATE_AFTER, QUARTER, late_ranges
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
@@ -29,6 +30,7 @@ ages = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ages)
 def test_every_late_reading_is_marked_and_marks_are_few_and_apart(ages: list[int]):
     times = [NOW - age for age in ages]
@@ -84,6 +86,20 @@ def test_marks_are_stored_with_the_readings_or_not_at_all(fresh_deployment: Depl
         impossible = TenantBatch(fresh_deployment.globex, {(2**40, int(late.timestamp() * 1e6)): 1.0})
         with pytest.raises(psycopg.DataError):
             writer.write([batch(late, value=2.0), impossible])
+    assert len(marks(fresh_deployment)) == 1
+
+
+def test_a_writer_whose_clock_is_slow_marks_by_the_databases(
+    fresh_deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+):
+    slow = timedelta(hours=2)
+    true = write.time_ns
+    monkeypatch.setattr(write, "time_ns", lambda: true() - int(slow.total_seconds()) * 10**9)
+    late = datetime.now(UTC) - slow
+    with psycopg.connect(fresh_deployment.service_url, autocommit=True) as connection:
+        TelemetryWriter(connection).write(
+            [TenantBatch(fresh_deployment.acme, {(1, int(late.timestamp() * 1e6)): 1.0})]
+        )
     assert len(marks(fresh_deployment)) == 1
 
 

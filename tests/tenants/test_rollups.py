@@ -10,7 +10,7 @@ from itertools import count
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
@@ -156,6 +156,7 @@ def test_readings_written_while_a_refresh_runs_are_rolled_up_by_it_or_marked(ten
         try:
             with psycopg.connect(tenant.deployment.service_url, autocommit=True) as connection:
                 writer = TelemetryWriter(connection)
+                writer._ahead = 0
                 while not stop.is_set():
                     times = [tenant.clock.now - chance.random() * 4 * DAY for _ in range(20)]
                     readings = {(1, int(time.timestamp() * 1e6)): chance.random() for time in times}
@@ -228,6 +229,7 @@ times = st.integers(0, 4000).map(lambda minute: datetime(2026, 1, 1, tzinfo=UTC)
 stretches = st.tuples(times, times).filter(lambda ends: ends[0] < ends[1]).map(lambda ends: Stretch(*ends))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(stretches, max_size=8), stretches, st.timedeltas(QUARTER, 3 * DAY))
 def test_slices_cover_what_is_marked_and_nothing_else(
     marked: list[Stretch], all_of: Stretch, width: timedelta

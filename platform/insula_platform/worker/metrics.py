@@ -45,7 +45,7 @@ class StorageMetrics(Collector):
             StorageStatus.dirty_seconds,
             StorageStatus.raw_bytes,
             StorageStatus.rollup_bytes,
-        ).join(Tenant, Tenant.id == StorageStatus.tenant_id)
+        ).where(Tenant.id == StorageStatus.tenant_id)
         with admins.core() as core:
             self._seen = [_Status(*row) for row in core.execute(query)]
 

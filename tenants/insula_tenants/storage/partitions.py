@@ -107,7 +107,8 @@ class PartitionEngine:
 
     def drop(self, connection: Connection, piece: Piece) -> None:
         """Drop the partition: when its turn to lock the table does not come soon, another time."""
-        execute(connection, f"DROP TABLE IF EXISTS {piece.table}")
+        name = sql.Identifier(f"readings_{piece.starting:%Y_%m}")
+        execute(connection, sql.SQL("DROP TABLE IF EXISTS {}").format(name))
 
     def resize(self, connection: Connection, span: timedelta) -> None:
         """Partitions are months."""

@@ -85,6 +85,8 @@ class TelemetryWriter:
         self._days: dict[str, set[int]] = {}
         self._repeats_until: dict[str, float] = {}
         """Schemas whose last COPY met readings that were there already, and until when none is tried."""
+        # What is late is told by the database's clock, which the rollups go by: ours may be wrong.
+        self._ahead = _clock_of(connection) - time.time_ns() // 1000
 
     def write(self, batches: Iterable[TenantBatch]) -> None:
         """Store all batches in one transaction; on an error nothing of them is stored.
@@ -180,11 +182,18 @@ class TelemetryWriter:
 
     def _mark(self, times: Collection[int]) -> None:
         """Note where late readings make rollups wrong, in the transaction that stores them."""
-        if ranges := late_ranges(times, now=time.time_ns() // 1000):
+        if ranges := late_ranges(times, now=time.time_ns() // 1000 + self._ahead):
             starting, ending = zip(*ranges, strict=True)
             self._connection.execute(
                 statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}
             )
+
+
+def _clock_of(connection: psycopg.Connection) -> int:
+    """The database's clock, in microseconds since the epoch."""
+    row = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return int(row[0])
 
 
 def _storable(value: str) -> str:
