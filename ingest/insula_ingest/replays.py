@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 LETTERS_AT_ONCE = 100
 """Dead letters in one transaction: at most 6.4 MB of payloads."""
 _STATEMENT_SECONDS = 60
+"""Seconds for a statement, and between two: rollups count on a writer's transactions to be short."""
 _DAY = 86_400_000_000
 
 Readings = dict[tuple[int, int], float]
@@ -136,7 +137,9 @@ class Replays:
             ) as connection,
         ):
             connection.execute(
-                "SELECT set_config('statement_timeout', %s, false)", (f"{_STATEMENT_SECONDS}s",)
+                "SELECT set_config('statement_timeout', %(most)s, false),"
+                " set_config('idle_in_transaction_session_timeout', %(most)s, false)",
+                {"most": f"{_STATEMENT_SECONDS}s"},
             )
             writer = TelemetryWriter(connection)
             with connection.transaction():

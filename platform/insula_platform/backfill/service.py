@@ -25,6 +25,8 @@ from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 
 BATCH_ROWS = 10_000
 """Rows in one transaction."""
+LONGEST_STATEMENT = 60
+"""Seconds after which the server ends a statement: rollups count on a writer's transactions to be short."""
 MOST_PROBLEMS = 100
 """Problems that an answer lists; further ones are counted."""
 LOOK_EVERY = 5.0
@@ -166,6 +168,9 @@ class Backfill:
         if self._writer is None:
             self._connection = psycopg.connect(
                 self._url, autocommit=True, prepare_threshold=None, application_name="insula-backfill", **LINK
+            )
+            self._connection.execute(
+                "SELECT set_config('statement_timeout', %s, false)", (f"{LONGEST_STATEMENT}s",)
             )
             self._writer = TelemetryWriter(self._connection)
         return self._writer
