@@ -111,14 +111,15 @@ class Builder:
                 self._letter(draft, route, message, [Rejected(Reason.SUSPENDED, closed.detail)], 0, now)
             else:
                 decoded = self._decode(message)
-                count = len(decoded.values) + (len(decoded.pending) if decoded.pending else 0)
+                count = len(decoded.values)
+                if decoded.metrics is not None:
+                    count += len(decoded.metrics.pending)
+                    draft.has_sparkplug = True
                 if over := self._door.values_over(tenant.quotas, route.account, tenant.account, count, now):
                     self._throttle(draft, route, message, over, now)
                 else:
                     draft.messages.append(message)
                     draft.decoded.append((route, message, decoded))
-                    if decoded.told is not None:
-                        draft.has_sparkplug = True
         return draft
 
     def resolve(self, draft: Draft) -> Part | None:
@@ -200,16 +201,14 @@ class Builder:
         """The tenant's devices, with the points that the draft names of those it may speak for."""
         known = self._devices.known(draft.context)
         fresh_since = self._devices.fresh_since()
-        unread: dict[str, set[str]] = {}
-        for route, _, _ in draft.decoded:
-            entry = known.get(route.device)
-            if entry is None or entry.read_at < fresh_since:
-                unread[route.device] = set()
+        unread, new = _unknown(draft, known, fresh_since)
         if unread:
             self._devices.find(draft.context, unread, allowance=draft.tenant.allowance)
         if draft.has_sparkplug and draft.lessons is None:
             draft.lessons = self._births.read(draft.context, _arrivals(draft, known))
-        if new := _new_points(draft, known):
+        if unread or draft.has_sparkplug:
+            _, new = _unknown(draft, known, fresh_since)
+        if new:
             self._devices.find(draft.context, new, allowance=draft.tenant.allowance)
         return known
 
@@ -219,7 +218,7 @@ class Builder:
         readings, devices = part.batch.readings, part.devices
         for route, message, decoded in draft.decoded:
             entry = entries.get(route.device)
-            if entry is None or route.gateway not in (None, entry.gateway):
+            if entry is None or (route.gateway is not None and route.gateway != entry.gateway):
                 self._letter(draft, route, message, [_refusal(route, entry)], 0, now)
                 continue
             devices.add(entry.id)
@@ -245,17 +244,25 @@ class Builder:
                 self._letter(draft, route, message, rejected, decoded.not_kept, now)
 
 
-def _new_points(draft: Draft, known: dict[str, DeviceEntry]) -> dict[str, set[str]]:
-    """Points not known yet, by device; none in the name of a device that did not send them."""
+def _unknown(
+    draft: Draft, known: dict[str, DeviceEntry], fresh_since: float
+) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Devices to read, with no points; and points to make, by device.
+
+    No message makes points of a device that it does not speak for.
+    """
+    unread: dict[str, set[str]] = {}
     new: dict[str, set[str]] = {}
     for route, _, decoded in draft.decoded:
         entry = known.get(route.device)
-        if entry is not None and route.gateway in (None, entry.gateway):
+        if entry is None or entry.read_at < fresh_since:
+            unread[route.device] = set()
+        elif route.gateway is None or route.gateway == entry.gateway:
             points = entry.points
             for point, _time, _value in decoded.values:
                 if point not in points:
                     new.setdefault(route.device, set()).add(point)
-    return new
+    return unread, new
 
 
 def _arrivals(draft: Draft, known: dict[str, DeviceEntry]) -> list[Arrival]:
@@ -263,7 +270,7 @@ def _arrivals(draft: Draft, known: dict[str, DeviceEntry]) -> list[Arrival]:
     return [
         Arrival(entry.id, decoded, message.received_at)
         for route, message, decoded in draft.decoded
-        if decoded.told is not None
+        if decoded.metrics is not None
         and (entry := known.get(route.device)) is not None
         and route.gateway in (None, entry.gateway)
     ]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from insula_ingest.codecs import Decoded, Reason
-from insula_ingest.codecs.decoded import Microseconds
+from insula_ingest.codecs.decoded import Metrics, Microseconds
 from insula_ingest.codecs.sparkplug import MOST_METRICS, Births, Learned, read_pending
 from insula_ingest.registry import STALENESS, DeviceRegistry
 from insula_tenants.context import TenantContext
@@ -70,12 +70,19 @@ class BirthBook:
         """
         arrivals = list(arrivals)
         births = self._births(context, {arrival.device_id for arrival in arrivals})
-        puzzling = {each.device_id for each in arrivals if _is_puzzling(each.decoded, births[each.device_id])}
+        puzzling = {
+            each.device_id
+            for each in arrivals
+            if each.decoded.metrics and _is_puzzling(each.decoded.metrics, births[each.device_id])
+        }
         if puzzling:
             births |= self._births(context, puzzling, anew=True)
         lessons = Lessons()
         for device_id, decoded, received_at in arrivals:
-            learned = births[device_id].learn(decoded.told or (), decoded.told_at)
+            metrics = decoded.metrics
+            if metrics is None:
+                continue
+            learned = births[device_id].learn(metrics.told, metrics.told_at)
             if learned.changed or learned.forgotten:
                 births[device_id] = lessons.births[device_id] = learned.births
                 lessons.new.append(_new_birth(device_id, learned))
@@ -122,12 +129,12 @@ class BirthBook:
         return {device_id: self._known[context.id, device_id].births for device_id in device_ids}
 
 
-def _is_puzzling(decoded: Decoded, births: Births) -> bool:
+def _is_puzzling(metrics: Metrics, births: Births) -> bool:
     """Whether something is pending that neither the device's births nor the payload itself explain."""
-    unexplained = [pending for pending in decoded.pending or () if births.of(pending) is None]
+    unexplained = [pending for pending in metrics.pending if births.of(pending) is None]
     if not unexplained:
         return False
-    told = Births().learn(decoded.told or (), decoded.told_at).births
+    told = Births().learn(metrics.told, metrics.told_at).births
     return any(told.of(pending) is None for pending in unexplained)
 
 

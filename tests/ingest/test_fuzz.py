@@ -69,8 +69,8 @@ class Seen:
 def read_whole(payload: bytes, births: Births) -> tuple[Decoded, Births]:
     """Decode, learn and read what is pending, as the pipeline does."""
     decoded = decode(payload, NOW)
-    if decoded.told:
-        births = births.learn(decoded.told, decoded.told_at).births
+    if decoded.metrics is not None:
+        births = births.learn(decoded.metrics.told, decoded.metrics.told_at).births
     read_pending(decoded, births, NOW)
     return decoded, births
 

@@ -29,7 +29,9 @@ def payload(*metrics: Sent, timestamp: int | None = MS) -> bytes:
 def read(*metrics: Sent, timestamp: int | None = MS, births: Births | None = None) -> Decoded:
     """What the payload comes to when its device's births are `births`."""
     decoded = decode(payload(*metrics, timestamp=timestamp), NOW)
-    known = (births or Births()).learn(decoded.told or [], decoded.told_at).births
+    known = births or Births()
+    if decoded.metrics:
+        known = known.learn(decoded.metrics.told, decoded.metrics.told_at).births
     read_pending(decoded, known, NOW)
     return decoded
 
@@ -37,7 +39,8 @@ def read(*metrics: Sent, timestamp: int | None = MS, births: Births | None = Non
 def born(*metrics: Sent, at: int = MS, before: Births | None = None) -> Births:
     """What is known after a birth with these metrics."""
     decoded = decode(payload(*metrics, timestamp=at), NOW)
-    return (before or Births()).learn(decoded.told or [], decoded.told_at).births
+    assert decoded.metrics is not None
+    return (before or Births()).learn(decoded.metrics.told, decoded.metrics.told_at).births
 
 
 def values(decoded: Decoded) -> list[tuple[str, float]]:

@@ -66,6 +66,10 @@ def test_a_mistake_is_one_line_with_the_fix_and_an_exit_code(environment: dict[s
         (("tenant", "create", "acme", "--name", "x"), "there is a tenant 'acme' already"),
         (("device", "add", "lamp", "--tenant", "nobody", "--name", "x"), "there is no tenant 'nobody'"),
         (
+            ("device", "add", "lamp", "--tenant", "acme", "--name", "x", "--gateway", "none"),
+            "register the gateway first",
+        ),
+        (
             ("device", "add", "lamp", "--tenant", "acme", "--name", "x", "--place", "here"),
             "site/building/storey",
         ),

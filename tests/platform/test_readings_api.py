@@ -53,6 +53,7 @@ def _store(deployment: Deployment, context: TenantContext) -> list[int]:
                 slug,
                 name=slug.title(),
                 space_id=space if slug == "room-a" else None,
+                gateway="room-a" if slug == "room-b" else None,
                 points=[
                     NewPoint("temperature", "Zone_Air_Temperature_Sensor", "degC"),
                     NewPoint("door", states=("closed", "open")),
@@ -105,6 +106,7 @@ def test_spaces_and_devices_are_listed(live: Live, token: str, stored: dict[str,
     devices = pages(live, token, f"{ACME}/devices?limit=1")
     assert [device["id"] for device in devices] == ["room-a", "room-b"]
     assert [device["space_id"] for device in devices] == [space["id"], None]
+    assert [device["gateway"] for device in devices] == [None, "room-a"]
     last = START + timedelta(minutes=MINUTES - 1)
     assert {datetime.fromisoformat(device["last_seen"]) for device in devices} == {last}
     assert [each["id"] for each in pages(live, token, f"{ACME}/devices?space={space['id']}")] == ["room-a"]

@@ -58,6 +58,16 @@ class Pending(NamedTuple):
     historical: bool
 
 
+@dataclass(slots=True)
+class Metrics:
+    """What a Sparkplug payload has for its device's births, and what it needs of them."""
+
+    told_at: Microseconds
+    """The time of the payload."""
+    told: list[Told] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
+
+
 class Rejected(NamedTuple):
     """One thing that could not be read; `detail` names the field and the fix."""
 
@@ -77,12 +87,8 @@ class Decoded:
     rejected: list[Rejected] = field(default_factory=list)
     not_kept: int = 0
     """Further rejections that were only counted."""
-    told: list[Told] | None = None
-    """What the payload told of its metrics; Sparkplug alone."""
-    pending: list[Pending] | None = None
-    """Values that are read once the device's births are known; Sparkplug alone."""
-    told_at: Microseconds = 0
-    """The time of the payload that told."""
+    metrics: Metrics | None = None
+    """Of a Sparkplug payload alone."""
 
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""

@@ -49,10 +49,12 @@ def decode_any_json(payload: bytes, received_at: Microseconds) -> Decoded:
     """`decode_json` without the short cut for the commonest shape."""
     decoded = Decoded()
     try:
-        document = _parse(payload)
+        document = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        decoded.reject(Reason.MALFORMED, f"not JSON: {error}")
-        return decoded
+        document = _read_patiently(payload)
+        if document is None:
+            decoded.reject(Reason.MALFORMED, f"not JSON: {error}")
+            return decoded
     if is_senml(document):
         decode_senml(document, received_at, decoded)
     elif isinstance(document, list):
@@ -65,17 +67,16 @@ def decode_any_json(payload: bytes, received_at: Microseconds) -> Decoded:
     return decoded
 
 
-def _parse(payload: bytes) -> Any:
+def _read_patiently(payload: bytes) -> Any:
+    """The document once more, or None when it is not JSON.
+
+    msgspec refuses a whole document for one number beyond a double, and for half a surrogate pair. That is
+    JSON all the same: what is beside it must not be lost.
+    """
     try:
-        return _decoder.decode(payload)
-    except msgspec.DecodeError:
-        # msgspec refuses a whole document for one number beyond a double, and for half a surrogate pair. That
-        # is JSON all the same: what is beside it must not be lost.
-        try:
-            return _patient_decoder.decode(payload.decode())
-        except (ValueError, RecursionError):
-            pass
-        raise
+        return _patient_decoder.decode(payload.decode())
+    except (ValueError, RecursionError):
+        return None
 
 
 def _decode_record(record: Any, received_at: Microseconds, decoded: Decoded, where: str) -> None:

@@ -97,7 +97,9 @@ class Births:
 
 def read_pending(decoded: Decoded, births: Births, received_at: Microseconds) -> None:
     """Move what is pending to the values, or to the rejections where the births do not help."""
-    for pending in decoded.pending or ():
+    if decoded.metrics is None:
+        return
+    for pending in decoded.metrics.pending:
         metric = births.of(pending)
         if metric is None:
             decoded.reject(Reason.NO_BIRTH, f"{_called(pending)}: {_asks(pending)}")
@@ -119,7 +121,7 @@ def read_pending(decoded: Decoded, births: Births, received_at: Microseconds) ->
             decoded.reject(Reason.BAD_VALUE, f"{pending.where} {metric.name}: {error}")
         else:
             decoded.values.append(Value(metric.name, pending.time, value))
-    decoded.pending = None
+    decoded.metrics.pending = []
 
 
 def _called(pending: Pending) -> str:

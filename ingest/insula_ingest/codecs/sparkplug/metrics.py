@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from insula_ingest.codecs.decoded import (
     Decoded,
+    Metrics,
     Microseconds,
     Pending,
     Reason,
@@ -38,7 +39,7 @@ def decode_sparkplug(payload: bytes, received_at: Microseconds) -> Decoded:
 
     Bytes that are not well-formed protobuf are rejected whole: nothing tells where the next metric begins.
     """
-    decoded = Decoded(told=[], pending=[])
+    decoded = Decoded()
     try:
         message = Payload.FromString(payload)
     except DecodeError:
@@ -47,25 +48,77 @@ def decode_sparkplug(payload: bytes, received_at: Microseconds) -> Decoded:
     if not message.metrics:
         decoded.reject(Reason.BAD_SHAPE, "the Sparkplug B payload has no metrics")
         return decoded
-    times = _Times(message, received_at, decoded)
+    reading = _Reading(message, received_at, decoded)
     for position, metric in enumerate(message.metrics):
-        _read_metric(metric, times, decoded, f"metrics[{position}]")
+        reading.read(metric, f"metrics[{position}]")
     return decoded
 
 
-class _Times:
-    """When the metrics were measured: each says so itself, or the payload does for all."""
+class _Reading:
+    """One payload on its way into `decoded`."""
 
     def __init__(self, message: Payload, received_at: Microseconds, decoded: Decoded) -> None:
         self._received_at = received_at
         self._decoded = decoded
         self._given = message.timestamp if message.HasField("timestamp") else None
-        self._of_payload: Microseconds | None = None
+        self._payload_time: Microseconds | None = None
         self._refused = False
-        decoded.told_at = received_at if self._given is None else min(self._given * 1000, received_at)
+        told_at = received_at if self._given is None else min(self._given * 1000, received_at)
+        self._metrics = decoded.metrics = Metrics(told_at)
 
-    def of(self, metric: Metric, where: str) -> tuple[bool, Microseconds | None]:
-        """Whether the metric has a good time or none, and the time; a bad one is rejected."""
+    def read(self, metric: Metric, where: str) -> None:
+        """Take what the metric tells, and its value."""
+        name = _name(metric)
+        if name is not None and (name == _BIRTH_NUMBER or name.startswith(_SESSION)):
+            return
+        if name is not None and not is_point_name(name):
+            self._decoded.reject(
+                Reason.BAD_NAME,
+                f"{where}.name: {shown(name)}: a name has 1 to 128 letters, digits and _ . : / -",
+            )
+            return
+        alias = metric.alias if metric.HasField("alias") else None
+        if name is None and alias is None:
+            self._decoded.reject(Reason.BAD_NAME, f"{where}: it has neither name nor alias")
+            return
+        if name is not None:
+            where = f"{where} {name}"
+            if alias is not None or is_integer(metric.datatype):
+                self._metrics.told.append(Told(name, alias, metric.datatype))
+        if metric.is_null or metric.is_transient:
+            return  # no value, or one that its sender asks not to store
+        self._read_value(metric, name, alias, where)
+
+    def _read_value(self, metric: Metric, name: str | None, alias: int | None, where: str) -> None:
+        field = metric.WhichOneof("value")
+        if field is None:
+            self._decoded.reject(Reason.BAD_VALUE, f"{where}: it has no value; set one, or is_null")
+            return
+        if field not in NUMERIC_FIELDS:
+            self._decoded.reject(
+                Reason.BAD_VALUE,
+                f"{where}: a {field} cannot be stored; a point takes integers, Float, Double and Boolean",
+            )
+            return
+        timely, time = self._time(metric, where)
+        if not timely:
+            return
+        raw = getattr(metric, field)
+        if name is None or not says_all(field, metric.datatype):
+            self._metrics.pending.append(
+                Pending(where, name, alias or 0, time, field, metric.datatype, raw, metric.is_historical)
+            )
+            return
+        try:
+            self._decoded.values.append(Value(name, time, read_value(field, raw, metric.datatype)))
+        except Unstorable as error:
+            self._decoded.reject(Reason.BAD_VALUE, f"{where}: {error}")
+
+    def _time(self, metric: Metric, where: str) -> tuple[bool, Microseconds | None]:
+        """Whether the metric has a good time or none, and the time; a bad one is rejected.
+
+        Each metric says itself when it was measured, or the payload does for all.
+        """
         if metric.HasField("timestamp"):
             time = self._plausible(metric.timestamp, f"{where}.timestamp")
             return time is not None, time
@@ -73,69 +126,15 @@ class _Times:
             return True, None
         if self._refused:
             self._decoded.not_kept += 1  # the same for each metric: said once
-        elif self._of_payload is None:
-            self._of_payload = self._plausible(self._given, "timestamp")
-            self._refused = self._of_payload is None
-        return not self._refused, self._of_payload
+        elif self._payload_time is None:
+            self._payload_time = self._plausible(self._given, "timestamp")
+            self._refused = self._payload_time is None
+        return not self._refused, self._payload_time
 
     def _plausible(self, milliseconds: int, where: str) -> Microseconds | None:
         return plausible(milliseconds * 1000, self._received_at, self._decoded, where, milliseconds)
 
 
-def _read_metric(metric: Metric, times: _Times, decoded: Decoded, where: str) -> None:
-    name = _name(metric)
-    if name is not None and (name == _BIRTH_NUMBER or name.startswith(_SESSION)):
-        return
-    if name is not None and not is_point_name(name):
-        decoded.reject(
-            Reason.BAD_NAME, f"{where}.name: {shown(name)}: a name has 1 to 128 letters, digits and _ . : / -"
-        )
-        return
-    alias = metric.alias if metric.HasField("alias") else None
-    if name is None and alias is None:
-        decoded.reject(Reason.BAD_NAME, f"{where}: it has neither name nor alias")
-        return
-    if name is not None:
-        _tell(name, alias, metric.datatype, decoded)
-        where = f"{where} {name}"
-    if metric.is_null or metric.is_transient:
-        return  # no value, or one that its sender asks not to store
-    _read_value(metric, name, alias, times, decoded, where)
-
-
 def _name(metric: Metric) -> str | None:
     """The name; what is no UTF-8 in it becomes a character that no name has. Empty is as good as absent."""
     return metric.name.decode("utf-8", "replace") if metric.name else None
-
-
-def _tell(name: str, alias: int | None, datatype: int, decoded: Decoded) -> None:
-    if decoded.told is not None and (alias is not None or is_integer(datatype)):
-        decoded.told.append(Told(name, alias, datatype))
-
-
-def _read_value(
-    metric: Metric, name: str | None, alias: int | None, times: _Times, decoded: Decoded, where: str
-) -> None:
-    field = metric.WhichOneof("value")
-    if field is None:
-        decoded.reject(Reason.BAD_VALUE, f"{where}: it has no value; set one, or is_null")
-        return
-    if field not in NUMERIC_FIELDS:
-        decoded.reject(
-            Reason.BAD_VALUE,
-            f"{where}: a {field} cannot be stored; a point takes integers, Float, Double and Boolean",
-        )
-        return
-    timely, time = times.of(metric, where)
-    if not timely:
-        return
-    raw = getattr(metric, field)
-    if name is None or not says_all(field, metric.datatype):
-        pending = Pending(where, name, alias or 0, time, field, metric.datatype, raw, metric.is_historical)
-        if decoded.pending is not None:
-            decoded.pending.append(pending)
-        return
-    try:
-        decoded.values.append(Value(name, time, read_value(field, raw, metric.datatype)))
-    except Unstorable as error:
-        decoded.reject(Reason.BAD_VALUE, f"{where}: {error}")
