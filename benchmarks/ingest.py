@@ -452,7 +452,8 @@ def measure(deployment: Deployment, port: int, scale: int, progress: Callable[[s
     progress("one tenant")
     with_one, _ = durable_ingest(deployment, port, telemetry(one_slug, DEVICES, 1, count))
     progress("200 tenants")
-    with_many, _ = durable_ingest(deployment, port, telemetry(many_slugs, DEVICES // 20, 1, count))
+    # More of them, for each tenant's devices are read first.
+    with_many, _ = durable_ingest(deployment, port, telemetry(many_slugs, DEVICES // 20, 1, 5 * count // 2))
     bare_many = paho_loop(port, telemetry(many_slugs, DEVICES // 20, 1, count))
     progress("ten values a message")
     _, values = durable_ingest(deployment, port, telemetry(one_slug, DEVICES, VALUES, count // 2))

@@ -83,6 +83,9 @@ class Lane:
         self._held: dict[TenantEntry, _Hold] = {}
         self._told: set[TenantEntry] = set()
         self._is_writing = False
+        self._taken = threading.Event()
+        """The writing thread has taken what was prepared."""
+        self._taken.set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._threads = [
@@ -131,6 +134,9 @@ class Lane:
     def _prepare(self) -> None:
         try:
             while not self._stopping.is_set():
+                # While a prepared batch waits, the next one had better grow: statements cost more than rows.
+                if not self._taken.wait(_IDLE):
+                    continue
                 groups = self._queue.take(
                     most=self._settings.ingest_batch_messages,
                     seconds=self._settings.ingest_batch_seconds * (1.0 if self._is_writing else _EAGER),
@@ -146,6 +152,7 @@ class Lane:
 
     def _pass_on(self, prepared: list[tuple[Part, list[Item]]] | None) -> None:
         """Wait for the writing thread to take it, if it still lives."""
+        self._taken.clear()
         while self._threads[1].is_alive():
             try:
                 self._prepared.put(prepared, timeout=_IDLE)
@@ -215,6 +222,7 @@ class Lane:
 
     def _write(self) -> None:
         while (prepared := self._prepared.get()) is not None:
+            self._taken.set()
             parts = [part for part, _ in prepared]
             started = time.monotonic()
             self._is_writing = True

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 _MOST_ROUTES = 500_000
 _WATCH_SECONDS = 0.5
-_FULL_SECONDS = 1.0
+_FULL_SECONDS = 5.0
 """Seconds without an acknowledgement after which a full window is told of."""
 
 
