@@ -2,8 +2,8 @@
 
 What is compared, in turn, is how long programs take until they hold the same rows. One asks the API over
 HTTP, page by page, and parses the JSON; the others have a connection to the database, group the rollup that
-fits or the raw readings, and fetch all rows. The limits are for a year of 100 points: in the short form most of
-the API's time is what any request costs.
+fits or the raw readings, and fetch all rows. The limits are for a year of 100 points: in the short form most
+of the API's time is what any request costs.
 
 Minute data of some points, written by the server itself and rolled up as the worker does it. Starts a
 PostgreSQL of its own, or takes the one whose superuser's URL is in INSULA_BENCH_DATABASE_URL. What is made is
