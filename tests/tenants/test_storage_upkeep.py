@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from insula_tenants.rollups import tend_tenant
+from insula_tenants.quotas import allowance_of
+from insula_tenants.rollups import survey, tend_tenant
 from insula_tenants.rollups.slices import DAY
 from insula_tenants.rollups.upkeep import fitting_span
 from insula_tenants.storage.engine import Piece
+from insula_tenants.telemetry.buckets import instant, microseconds
 from tests.conftest import Deployment
 from tests.tenants.history import WIDTHS, Clock, Tenant, clock, tenant_of
 
@@ -118,6 +120,11 @@ def test_readings_are_kept_for_ever_without_a_limit_and_a_raised_limit_brings_no
     gone_before = raw_from(tenant)
     tend_tenant(tenant.admins, tenant.context, 100)
     assert raw_from(tenant) == gone_before is not None
+    # So no reading from before is taken, whatever the limit is by now.
+    survey(tenant.admins)
+    with tenant.deployment.databases.core() as core:
+        quotas = allowance_of(core, tenant.context.id)
+    assert instant(quotas.kept_from(microseconds(tenant.clock.now))) == gone_before
 
 
 def test_old_readings_are_compressed_and_can_be_corrected_and_added_to(tenant: Tenant, compresses: bool):
