@@ -11,8 +11,10 @@ import pytest
 
 from insula_tenants.quotas import allowance_of
 from insula_tenants.rollups import survey, tend_tenant
+from insula_tenants.rollups.access import alone_in
 from insula_tenants.rollups.slices import DAY
 from insula_tenants.rollups.upkeep import fitting_span
+from insula_tenants.storage import detect_engine
 from insula_tenants.storage.engine import Piece
 from insula_tenants.telemetry.buckets import instant, microseconds
 from tests.conftest import Deployment
@@ -93,6 +95,26 @@ def test_raw_readings_go_when_the_plan_says_so_and_rollups_stay(tenant: Tenant):
 
     assert old(rollups(tenant)) == old(before)
     assert len(old(before)["readings_1h"]) > 1000
+
+
+def test_a_piece_that_is_being_read_keeps_no_other_from_going(tenant: Tenant):
+    hours(tenant, timedelta(days=120), timedelta())
+    with alone_in(tenant.admins, tenant.context) as connection:
+        assert connection is not None
+        pieces = [
+            each for each in detect_engine(connection).pieces(connection) if each.relation == "readings"
+        ]
+    read = pieces[0]
+    with tenant.administrator.transaction():
+        tenant.rows(f"SELECT count(*) FROM {read.table}")
+        figures = tend_tenant(tenant.admins, tenant.context, 30)
+        assert figures is not None
+        assert figures.raw_from == raw_from(tenant) > pieces[1].ending  # type: ignore[operator]
+    left = [row["at"] for row in tenant.rows("SELECT DISTINCT date_trunc('day', time) AS at FROM readings")]
+    assert min(left) < read.ending
+    assert not [at for at in left if read.ending <= at < figures.raw_from]
+    tend_tenant(tenant.admins, tenant.context, 30)
+    assert tenant.rows("SELECT min(time) >= %(gone)s AS gone FROM readings", gone=figures.raw_from)[0]["gone"]
 
 
 def test_nothing_is_dropped_that_is_still_to_be_rolled_up(tenant: Tenant):
