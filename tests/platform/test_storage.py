@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -192,3 +193,18 @@ def test_the_command_line_shows_storage_and_has_rollups_made_anew(
     while tend_storage_of(settings, "acme"):
         pass
     assert marks(live.deployment) == 0
+
+
+def test_a_database_that_says_nothing_keeps_the_others_waiting_for_some_seconds_alone(
+    fresh_deployment: Deployment, caplog: pytest.LogCaptureFixture
+):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        urls = {"main": fresh_deployment.admin_url, "away": f"postgresql://postgres@127.0.0.1:{port}/insula"}
+        with fresh_deployment.databases.core() as core:
+            core.execute(text("UPDATE tenants SET database = 'away' WHERE slug = 'acme'"))
+        with closing(Administration(urls)) as admins:
+            assert [one.slug for one in survey(admins)] == ["globex"]
+    assert "the storage of 1 tenants was not looked at" in caplog.text
