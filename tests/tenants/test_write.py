@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry import write
 from insula_tenants.telemetry.models import Latest, Reading
 from insula_tenants.telemetry.write import COPIED_FROM, TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
@@ -104,6 +105,29 @@ def waits(deployment: Deployment, connection: psycopg.Connection) -> bool:
         query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
         row = admin.execute(query, (connection.info.backend_pid,)).fetchone()
     return row == (True,)
+
+
+def test_a_writer_that_was_stopped_in_the_middle_does_not_commit_later(
+    fresh_deployment: Deployment, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(write, "LONGEST_PAUSE", 1)
+    writer = TelemetryWriter(connection)
+
+    def write_and_stop_before_the_commit() -> None:
+        with connection.transaction():
+            writer.write([batch(fresh_deployment.acme, 3)])
+            eventually(lambda: not is_there(fresh_deployment, connection))
+
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        write_and_stop_before_the_commit()
+    assert stored(fresh_deployment, fresh_deployment.acme) == {}
+
+
+def is_there(deployment: Deployment, connection: psycopg.Connection) -> bool:
+    """Whether the server still serves this connection."""
+    with psycopg.connect(deployment.admin_url) as admin:
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        return admin.execute(query, (connection.info.backend_pid,)).rowcount > 0
 
 
 def test_a_refused_batch_stores_nothing_of_anybody(

@@ -179,6 +179,7 @@ def _database_errors() -> Iterator[None]:
     except (
         psycopg.OperationalError,
         psycopg.InterfaceError,
+        psycopg.errors.IdleInTransactionSessionTimeout,
         sqlalchemy.exc.OperationalError,
         sqlalchemy.exc.TimeoutError,
     ) as error:
