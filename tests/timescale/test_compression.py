@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg
 from sqlalchemy import Connection, text
 
 from insula_tenants.context import TenantContext
 from insula_tenants.storage.engine import Piece
 from insula_tenants.storage.timescale import TimescaleEngine
+from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.timescale.conftest import Timescale
 from tests.timescale.rollup_model import differences
 from tests.timescale.test_aggregates import corrections, days, refresh
@@ -62,6 +64,21 @@ def test_late_readings_and_corrections_go_into_a_compressed_chunk(
         assert content(connection) == now
         refresh(connection, 1, 2)
         assert differences(connection, now) == []
+
+
+def test_a_correction_is_taken_however_many_rows_it_decompresses(timescale: Timescale, tenant: TenantContext):
+    """TimescaleDB's limit, 100 000 rows, would refuse one reading of a hundred points, and always would."""
+    readings = days(0, 2, every=600)
+    timescale.write(tenant, readings)
+    with timescale.owner(tenant) as connection:
+        for piece in raw_pieces(connection):
+            ENGINE.compress(connection, piece)
+    corrected = corrections(readings, 1)
+    with psycopg.connect(timescale.service_url, autocommit=True, prepare_threshold=None) as service:
+        service.execute("SET timescaledb.max_tuples_decompressed_per_dml_transaction = 10")
+        TelemetryWriter(service).write([TenantBatch(tenant, dict(list(corrected.items())[:50]))])
+    with timescale.owner(tenant) as connection:
+        assert content(connection) == readings | dict(list(corrected.items())[:50])
 
 
 def test_rollups_are_compressed_too_and_still_refreshed(timescale: Timescale, tenant: TenantContext):

@@ -85,6 +85,7 @@ class TelemetryWriter:
         self._days: dict[str, set[int]] = {}
         self._repeats_until: dict[str, float] = {}
         """Schemas whose last COPY met readings that were there already, and until when none is tried."""
+        _let_decompress(connection)
         # What is late is told by the database's clock, which the rollups go by: ours may be wrong.
         self._ahead = _clock_of(connection) - time.time_ns() // 1000
 
@@ -187,6 +188,16 @@ class TelemetryWriter:
             self._connection.execute(
                 statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}
             )
+
+
+def _let_decompress(connection: psycopg.Connection) -> None:
+    """Corrections of what is compressed may take out more rows than TimescaleDB's limit for a transaction.
+
+    The limit would refuse them each time they come. What bounds them here is the time of a statement.
+    """
+    connection.execute(
+        "SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', false)"
+    )
 
 
 def _clock_of(connection: psycopg.Connection) -> int:
