@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import socket
@@ -443,6 +444,40 @@ def test_mutated_arrow_streams_end_in_an_answer():
     assert good > 0
 
 
+def test_a_long_text_in_a_dictionary_is_there_once_however_many_rows_have_it():
+    device = pa.DictionaryArray.from_arrays(
+        pa.array([0] * 5000 + [None], pa.int8()), pa.array(["x" * 1_000_000])
+    )
+    table = small_table().take(pa.array([0] * 5001)).set_column(0, "device", device)
+    stream = io.BytesIO(arrow_stream(table))
+    tracemalloc.start()
+    try:
+        rows = list(read_arrow(stream))
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+    assert [len(rows), rows[0][2], rows[-1][2]] == [5001, "x" * 1_000_000, None]
+
+
+@pytest.mark.parametrize("deltas", [False, True])
+def test_dictionaries_are_bounded_in_all(deltas: bool):
+    """One that takes the place of another counts alone; one that adds to another counts with it."""
+    sink = io.BytesIO()
+    schema = small_table(pa.array(["x"]).dictionary_encode()).schema
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=deltas)
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        texts: list[str] = []
+        for number in range(6):
+            texts = [*(texts if deltas else []), str(number) * 1_000_000]
+            device = pa.DictionaryArray.from_arrays(pa.array([len(texts) - 1], pa.int32()), pa.array(texts))
+            writer.write_table(small_table(device))
+    if deltas:
+        with pytest.raises(Unreadable, match="dictionaries of more than"):
+            list(read_arrow(io.BytesIO(sink.getvalue())))
+    else:
+        assert len(list(read_arrow(io.BytesIO(sink.getvalue())))) == 6
+
+
 # Ends
 
 
@@ -655,6 +690,19 @@ def test_memory_does_not_grow_with_the_rows(
     few, many = peak(2000), peak(12_000)
     assert many < 1.3 * few
     assert many < 4 * 1024 * 1024
+
+
+def test_a_row_of_csv_ends_somewhere_though_its_cells_have_line_breaks():
+    def chunks() -> Iterator[bytes]:
+        yield b'device,name,time,value\nlamp,"power",1,1\n'
+        for number in itertools.count():
+            assert number < 100, "a row without an end is kept in memory"
+            yield b'"a\nb",' * 1000
+
+    rows = read_csv(chunks())
+    assert next(rows) == (2, None, "lamp", "power", 1.0, 1.0)
+    with pytest.raises(Unreadable, match="a row longer than 65536 characters"):
+        next(rows)
 
 
 def test_rows_are_found_however_the_body_is_cut(device: str):

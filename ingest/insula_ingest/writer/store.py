@@ -22,7 +22,7 @@ _OF_ONE_TENANT = (
     psycopg.errors.ConfigurationLimitExceeded,
     psycopg.errors.ProgramLimitExceeded,
 )
-"""Operational errors of a database that answers: somebody's tables are locked, or somebody's rows too much."""
+"""Operational errors of a database that answers: one tenant's tables are locked, or its rows too much."""
 
 
 @dataclass(slots=True)
