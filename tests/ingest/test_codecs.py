@@ -99,6 +99,20 @@ def test_of_endless_garbage_only_the_beginning_is_kept():
     assert decoded.not_kept == 99_980
 
 
+def test_what_is_said_of_garbage_is_short_however_long_it_is():
+    name = "x" * 100_000
+    for document in (
+        {name: 1},
+        {"a": name},
+        [{"n": "a", "v": 1}, {name + "_": 1}],
+        [{"bn": name, "n": "a", "v": 1}],
+        [{"n": name, "v": 1}],
+    ):
+        decoded = decode(document)
+        assert decoded.rejected
+        assert all(len(each.detail) < 200 for each in decoded.rejected)
+
+
 def test_good_neighbours_of_a_bad_value_are_read():
     decoded = decode([{"values": {"a": 1, "b": "x"}}, 5, {"ts": "no", "values": {"c": 1}}, {"d": 2}])
     assert [(value.point, value.value) for value in decoded.values] == [("a", 1.0), ("d", 2.0)]

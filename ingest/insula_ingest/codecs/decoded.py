@@ -90,6 +90,13 @@ class Decoded:
     metrics: Metrics | None = None
     """Of a Sparkplug payload alone."""
 
+    @property
+    def counted(self) -> int:
+        """What the limits of values count. What is no value took its time, too, where there is much of it."""
+        if self.metrics is None:
+            return len(self.values) + self.not_kept
+        return max(len(self.values) + len(self.metrics.pending), len(self.metrics.told)) + self.not_kept
+
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""
         if len(self.rejected) < MOST_REJECTIONS:

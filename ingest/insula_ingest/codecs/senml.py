@@ -23,6 +23,7 @@ from insula_tenants.names import is_point_name
 _LABELS = frozenset({"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"})
 _RELATIVE_BELOW = 2**28
 _VERSION = 10
+_LONG_NAME = 200
 
 
 def is_senml(document: Any) -> bool:
@@ -62,7 +63,7 @@ def _base_fields(record: dict[str, Any], base: _Base, decoded: Decoded, where: s
     must_understand = [label for label in record if label.endswith("_")]
     if must_understand:
         decoded.reject(
-            Reason.BAD_SHAPE, f"{where}{must_understand[0]}: unknown, and SenML says to stop there"
+            Reason.BAD_SHAPE, f"{where}{shown(must_understand[0])}: unknown, and SenML says to stop there"
         )
         return False
     version = record.get("bver", _VERSION)
@@ -73,7 +74,8 @@ def _base_fields(record: dict[str, Any], base: _Base, decoded: Decoded, where: s
         if not isinstance(record["bn"], str):
             decoded.reject(Reason.BAD_NAME, f"{where}bn: {shown(record['bn'])} is no text")
             return False
-        base.name = record["bn"]
+        # Before each record's own name a long one would be copied anew; no point has one as long as this.
+        base.name = record["bn"][:_LONG_NAME]
     for label, attribute in (("bt", "time"), ("bv", "value")):
         if label in record:
             given = number(record[label])
