@@ -128,6 +128,15 @@ def test_a_number_beyond_a_double_spoils_its_own_value_alone(number: str):
     assert reasons(decoded)[1] in (Reason.BAD_TIME, Reason.IMPLAUSIBLE_TIME)
 
 
+@pytest.mark.parametrize("number", ["1e281", "-1e281", "1.7e308"])
+def test_values_that_no_two_of_which_could_be_added_are_rejected(number: str):
+    for payload in ('{"values": {"a": %s, "b": 1}}', '[{"n": "a", "v": %s}, {"n": "b", "v": 1}]'):
+        decoded = decode_json((payload % number).encode(), NOW)
+        assert [(value.point, value.value) for value in decoded.values] == [("b", 1.0)]
+        assert [each.reason for each in decoded.rejected] == [Reason.BAD_VALUE]
+    assert decode_json(b'{"values": {"a": 1e280, "b": -1e280}}', NOW).rejected == []
+
+
 def test_half_a_surrogate_pair_spoils_its_own_record_alone():
     payload = rb'[{"a": 1}, {"\ud800": 1}, {"b": "\ud800"}, {"ts": "\ud800", "values": {"c": 1}}, {"d": 2}]'
     decoded = decode_json(payload, NOW)

@@ -8,6 +8,7 @@ import json
 import math
 import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -217,6 +218,7 @@ def test_points_may_be_named_by_their_id(deployment: Deployment, send, device: s
         ({"value": None}, "value", "bad_value"),
         ({"value": math.nan}, "value", "bad_value"),
         ({"value": math.inf}, "value", "bad_value"),
+        ({"value": -1e281}, "value", "bad_value"),
         ({"value": {}}, "value", "bad_value"),
         ({"value": 10**400}, "value", "bad_value"),
     ],
@@ -569,6 +571,23 @@ def test_a_client_that_sends_nothing_any_more_is_told_so(
 
     answer = send(stalls())
     go.set()
+    assert (answer.status_code, answer.json()["type"]) == (408, "/problems/timeout")
+    assert (answer.json()["stored"], len(stored(deployment, device))) == (5, 5)
+
+
+def test_a_client_that_sends_a_byte_now_and_then_does_not_keep_others_waiting(
+    deployment: Deployment, send, device: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(body_module, "PATIENCE", 1.0)
+    monkeypatch.setattr(body_module, "SLOWEST", 10_000_000)
+
+    def trickles() -> Iterator[bytes]:
+        yield as_csv(rows_of(device, 5))
+        for _ in range(100):
+            time.sleep(0.1)
+            yield b"\n"
+
+    answer = send(trickles())
     assert (answer.status_code, answer.json()["type"]) == (408, "/problems/timeout")
     assert (answer.json()["stored"], len(stored(deployment, device))) == (5, 5)
 

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from insula_tenants.telemetry.reasons import EARLIEST, MAX_AHEAD, Reason
+from insula_tenants.telemetry.reasons import EARLIEST, LARGEST, MAX_AHEAD, Reason
 
 __all__ = [
     "EARLIEST",
+    "LARGEST",
     "MAX_AHEAD",
     "MOST_REJECTIONS",
     "Decoded",
@@ -20,6 +21,7 @@ __all__ = [
     "number",
     "plausible",
     "shown",
+    "storable",
 ]
 
 Microseconds = int
@@ -114,6 +116,12 @@ def number(value: object) -> float | None:
     except OverflowError:
         return None
     return converted if math.isfinite(converted) else None
+
+
+def storable(value: object) -> float | None:
+    """`value` as a float of at most `LARGEST`; booleans are 0 and 1; None for anything else."""
+    converted = number(value)
+    return converted if converted is not None and abs(converted) <= LARGEST else None
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -17,6 +17,7 @@ from insula_ingest.codecs.decoded import (
     number,
     plausible,
     shown,
+    storable,
 )
 from insula_tenants.names import is_point_name
 
@@ -126,7 +127,7 @@ def _value(record: dict[str, Any], base: _Base, decoded: Decoded, where: str) ->
         return float(record["vb"])
     given = record.get("v")
     value = None if isinstance(given, bool) else number(given)
-    if value is not None and (total := number(value + base.value)) is not None:
+    if value is not None and (total := storable(value + base.value)) is not None:
         return total
     label = next((label for label in ("v", "vb", "vs", "vd", "s") if label in record), "v")
     decoded.reject(

@@ -1,9 +1,9 @@
 """Rows from an Arrow IPC stream, whose messages are looked at before pyarrow may allocate for them.
 
 The framing (https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format) is read along: a
-record batch may be compressed, and then says itself how large it unfolds to. Those are not taken. What there is
-of dictionaries stays in memory for all batches that follow, and is bounded. Each batch is validated in full, as
-its buffers may not hold what it says.
+record batch may be compressed, and then says itself how large it unfolds to. Those are not taken.
+Dictionaries are kept for all batches that follow, so they are bounded together. Each batch is validated in
+full, as its buffers may not hold what it says.
 """
 
 from __future__ import annotations
