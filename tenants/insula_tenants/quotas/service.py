@@ -56,6 +56,10 @@ def allowances_of(core: Session, tenant_ids: Collection[UUID]) -> dict[UUID, All
         .limit(1)
         .scalar_subquery()
     )
-    query = select(Tenant.id, Plan.quotas, Tenant.quotas, measured).join(Plan, Plan.name == Tenant.plan)
-    rows = core.execute(query.where(Tenant.id.in_(tenant_ids)))
+    query = (
+        select(Tenant.id, Plan.quotas, Tenant.quotas, measured)
+        .join(Plan, Plan.name == Tenant.plan)
+        .where(Tenant.id.in_(tenant_ids))
+    )
+    rows = core.execute(query)
     return {tenant_id: Allowance(Quotas.of(plan, own), storage) for tenant_id, plan, own, storage in rows}

@@ -6,11 +6,11 @@ Times are whole microseconds since the epoch: what PostgreSQL keeps, and cheap t
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from time import monotonic, time_ns
 
 import psycopg
 
@@ -90,7 +90,7 @@ class TelemetryWriter:
         """Schemas whose last COPY met readings that were there already, and until when none is tried."""
         _let_decompress(connection)
         # What is late is told by the database's clock, which the rollups go by: ours may be wrong.
-        self._ahead = _clock_of(connection) - time.time_ns() // 1000
+        self._ahead = _clock_of(connection) - time_ns() // 1000
 
     def write(self, batches: Iterable[TenantBatch]) -> None:
         """Store all batches in one transaction; on an error nothing of them is stored.
@@ -138,7 +138,7 @@ class TelemetryWriter:
         batch, columns = work
         return (
             len(columns.times) >= COPIED_FROM
-            and self._repeats_until.get(batch.context.schema, 0.0) < time.monotonic()
+            and self._repeats_until.get(batch.context.schema, 0.0) < monotonic()
         )
 
     def _insert(self, batch: TenantBatch, columns: Columns) -> None:
@@ -161,7 +161,7 @@ class TelemetryWriter:
         except psycopg.OperationalError:
             raise
         except (psycopg.Error, OverflowError):
-            self._repeats_until[batch.context.schema] = time.monotonic() + REPEATS_SECONDS
+            self._repeats_until[batch.context.schema] = monotonic() + REPEATS_SECONDS
             self._insert(batch, columns)
         else:
             self._connection.execute(statement("upsert_latest"), columns.newest().parameters())
@@ -186,7 +186,7 @@ class TelemetryWriter:
 
     def _mark(self, times: Collection[int]) -> None:
         """Note where late readings make rollups wrong, in the transaction that stores them."""
-        if ranges := late_ranges(times, now=time.time_ns() // 1000 + self._ahead):
+        if ranges := late_ranges(times, now=time_ns() // 1000 + self._ahead):
             starting, ending = zip(*ranges, strict=True)
             self._connection.execute(
                 statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}
