@@ -65,8 +65,9 @@ MAX_TENANTS = 100
 PATIENCE = 5.0
 """Seconds that a request waits for a connection."""
 
-LINK: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
-"""How long libpq waits for a server that says nothing: seconds to connect, milliseconds for what was sent."""
+LINK: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 30}
+"""How long libpq waits for a server that says nothing: seconds to connect, milliseconds for what was sent,
+and seconds after which it is asked whether it still lives: a statement's own limit ends with its server."""
 
 _SERVED = "insula_served"
 

@@ -369,7 +369,31 @@ def test_a_reading_beyond_the_retention_is_a_dead_letter_and_a_younger_one_is_st
     assert eventually(lambda: readings(devices, devices.acme)) == [("a", young, 1.0)]
     (letter,) = dead_letters(devices, devices.acme)
     assert letter.reason == Reason.BEYOND_RETENTION
-    assert "30 days" in letter.detail
+    assert f"is before {NOW - timedelta(days=30):%Y-%m-%d}" in letter.detail
+    running.stop()
+
+
+def test_a_reading_from_before_what_was_dropped_is_a_dead_letter_also_when_more_is_kept_by_now(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    limit(devices, retention_days=300)
+    dropped_until = NOW - timedelta(days=60)
+    with devices.databases.core() as core:
+        core.execute(
+            text(
+                "INSERT INTO storage_status (tenant_id, engine, complete_until, raw_from, lag_seconds,"
+                " dirty_ranges, dirty_seconds, checked_at)"
+                " VALUES (:tenant, 'postgresql', now(), :raw_from, 0, 0, 0, now())"
+            ),
+            {"tenant": devices.acme.id, "raw_from": dropped_until},
+        )
+    running = RunningIngest(ingest_settings).start()
+    old, young = dropped_until - timedelta(seconds=1), dropped_until
+    publish(TOPIC, json.dumps([{"ts": at.isoformat(), "values": {"a": 1}} for at in (old, young)]).encode())
+    assert eventually(lambda: readings(devices, devices.acme)) == [("a", young, 1.0)]
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.BEYOND_RETENTION
+    assert f"is before {dropped_until:%Y-%m-%d}" in letter.detail
     running.stop()
 
 

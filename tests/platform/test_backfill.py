@@ -236,6 +236,40 @@ def test_a_bad_row_is_told_and_its_neighbours_are_stored(
     assert [value for _, _, value in stored(deployment, device)] == [0.0, 2 / 7]
 
 
+def test_what_is_kept_is_asked_again_while_an_upload_goes_on(
+    deployment: Deployment, send, device: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "LOOK_EVERY", 0)
+    monkeypatch.setattr(service_module, "BATCH_ROWS", 1)
+
+    def drop_readings(until: datetime | None) -> None:
+        with deployment.databases.core() as core:
+            core.execute(
+                text(
+                    "INSERT INTO storage_status (tenant_id, engine, complete_until, raw_from, lag_seconds,"
+                    " dirty_ranges, dirty_seconds, checked_at)"
+                    " VALUES (:tenant, 'postgresql', now(), :until, 0, 0, 0, now())"
+                    " ON CONFLICT (tenant_id) DO UPDATE SET raw_from = excluded.raw_from"
+                ),
+                {"tenant": deployment.acme.id, "until": until},
+            )
+
+    def lines() -> Iterator[bytes]:
+        rows = rows_of(device, 3)
+        yield as_lines(rows[:1]) + b"\n"
+        eventually(lambda: stored(deployment, device))
+        drop_readings(AT + timedelta(minutes=2))
+        yield as_lines(rows[1:])
+
+    try:
+        answer = send(lines(), NDJSON).json()
+    finally:
+        drop_readings(None)
+    assert (answer["stored"], answer["rejected"]) == (2, 1)
+    (problem,) = answer["problems"]
+    assert (problem["row"], problem["reason"]) == (2, "beyond_retention")
+
+
 @pytest.mark.parametrize(
     ("line", "field", "reason"),
     [

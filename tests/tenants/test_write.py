@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from insula_tenants.context import TenantContext
+from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry import write
 from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
 from insula_tenants.telemetry.write import (
     COPIED_FROM,
@@ -21,6 +24,7 @@ from insula_tenants.telemetry.write import (
     TenantBatch,
 )
 from tests.conftest import Deployment
+from tests.waiting import eventually
 
 NOW = time.time_ns() // 1000
 MANY = 3 * COPIED_FROM
@@ -74,6 +78,64 @@ def test_copied_readings_that_are_there_already_replace_the_old_ones(
     writer.write([first])
     assert stored(fresh_deployment, acme) == first.readings | second.readings | first.readings
     assert len(stored(fresh_deployment, fresh_deployment.globex)) == 3
+
+
+def test_one_who_copies_and_one_who_inserts_the_same_reading_wait_for_each_other_in_turn(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    acme = fresh_deployment.acme
+    TelemetryWriter(connection).write([batch(acme, 1)])
+    again = batch(acme, 1, plus=1.0)
+    failed: list[BaseException] = []
+
+    def insert() -> None:
+        try:
+            TelemetryWriter(connection).write([again])
+        except BaseException as error:
+            failed.append(error)
+
+    with psycopg.connect(fresh_deployment.service_url, autocommit=True) as copying:
+        with copying.transaction():
+            copying.execute(SET_ROLE, (acme.schema,))
+            copying.execute("UPDATE readings SET value = value")  # it holds the reading, as after its COPY
+            thread = threading.Thread(target=insert)
+            thread.start()
+            eventually(lambda: waits(fresh_deployment, connection))
+            copying.execute("UPDATE latest SET value = value")
+        thread.join(10)
+    assert failed == []
+    assert stored(fresh_deployment, acme) == again.readings
+
+
+def waits(deployment: Deployment, connection: psycopg.Connection) -> bool:
+    """Whether this connection waits for a lock of another."""
+    with psycopg.connect(deployment.admin_url) as admin:
+        query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+        row = admin.execute(query, (connection.info.backend_pid,)).fetchone()
+    return row == (True,)
+
+
+def test_a_writer_that_was_stopped_in_the_middle_does_not_commit_later(
+    fresh_deployment: Deployment, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(write, "LONGEST_PAUSE", 1)
+    writer = TelemetryWriter(connection)
+
+    def write_and_stop_before_the_commit() -> None:
+        with connection.transaction():
+            writer.write([batch(fresh_deployment.acme, 3)])
+            eventually(lambda: not is_there(fresh_deployment, connection))
+
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        write_and_stop_before_the_commit()
+    assert stored(fresh_deployment, fresh_deployment.acme) == {}
+
+
+def is_there(deployment: Deployment, connection: psycopg.Connection) -> bool:
+    """Whether the server still serves this connection."""
+    with psycopg.connect(deployment.admin_url) as admin:
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        return admin.execute(query, (connection.info.backend_pid,)).rowcount > 0
 
 
 def test_a_refused_batch_stores_nothing_of_anybody(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import psycopg
 from sqlalchemy import Connection, text
 
 from insula_tenants.context import TenantContext
 from insula_tenants.storage.engine import Piece
 from insula_tenants.storage.timescale import TimescaleEngine
-from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.timescale.conftest import Timescale
 from tests.timescale.rollup_model import differences
-from tests.timescale.test_aggregates import corrections, days, refresh
+from tests.timescale.test_aggregates import START, corrections, days, microseconds, refresh
 
 ENGINE = TimescaleEngine()
 
@@ -66,19 +64,21 @@ def test_late_readings_and_corrections_go_into_a_compressed_chunk(
         assert differences(connection, now) == []
 
 
-def test_a_correction_is_taken_however_many_rows_it_decompresses(timescale: Timescale, tenant: TenantContext):
-    """TimescaleDB's limit, 100 000 rows, would refuse one reading of a hundred points, and always would."""
-    readings = days(0, 2, every=600)
+def test_many_compressed_readings_may_come_again_at_once(timescale: Timescale, tenant: TenantContext):
+    points = 130  # each has a thousand readings packed together, of which one comes again
+    start = microseconds(START)
+    readings = {
+        (point, start + n * 60_000_000): float(n) for point in range(1, points + 1) for n in range(1000)
+    }
     timescale.write(tenant, readings)
     with timescale.owner(tenant) as connection:
         for piece in raw_pieces(connection):
             ENGINE.compress(connection, piece)
-    corrected = corrections(readings, 1)
-    with psycopg.connect(timescale.service_url, autocommit=True, prepare_threshold=None) as service:
-        service.execute("SET timescaledb.max_tuples_decompressed_per_dml_transaction = 10")
-        TelemetryWriter(service).write([TenantBatch(tenant, dict(list(corrected.items())[:50]))])
+    corrected = {(point, start): -1.0 for point in range(1, points + 1)}
+    timescale.write(tenant, corrected)
     with timescale.owner(tenant) as connection:
-        assert content(connection) == readings | dict(list(corrected.items())[:50])
+        query = text("SELECT count(*), count(*) FILTER (WHERE value = -1) FROM readings")
+        assert connection.execute(query).one() == (len(readings), points)
 
 
 def test_rollups_are_compressed_too_and_still_refreshed(timescale: Timescale, tenant: TenantContext):

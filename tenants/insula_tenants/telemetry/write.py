@@ -34,6 +34,18 @@ COPIED_FROM = 200
 REPEATS_SECONDS = 60.0
 """Seconds for which a tenant's readings are inserted after a COPY that met some that were there already."""
 
+LONGEST_PAUSE = 60
+"""Seconds after which the server ends a transaction in which nothing is asked of it: of a process that was
+stopped, say, and goes on later. What it was about to commit as recent would not be so any more."""
+
+_SETTINGS = """
+SELECT set_config('idle_in_transaction_session_timeout', %s, false),
+       set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', false)
+"""
+"""A reading that comes again into a compressed chunk has up to a thousand unpacked beside it. TimescaleDB
+refuses more than a hundred such in a transaction unless told otherwise; a batch is bounded, and a million are
+unpacked in some seconds. Where there is no TimescaleDB the setting says nothing."""
+
 _EPOCH = date(1970, 1, 1)
 
 
@@ -88,7 +100,7 @@ class TelemetryWriter:
         self._days: dict[str, set[int]] = {}
         self._repeats_until: dict[str, float] = {}
         """Schemas whose last COPY met readings that were there already, and until when none is tried."""
-        _let_decompress(connection)
+        connection.execute(_SETTINGS, (f"{LONGEST_PAUSE}s",))
         # What is late is told by the database's clock, which the rollups go by: ours may be wrong.
         self._ahead = _clock_of(connection) - time_ns() // 1000
 
@@ -191,16 +203,6 @@ class TelemetryWriter:
             self._connection.execute(
                 statement("insert_marks"), {"starting": list(starting), "ending": list(ending)}
             )
-
-
-def _let_decompress(connection: psycopg.Connection) -> None:
-    """Corrections of what is compressed may take out more rows than TimescaleDB's limit for a transaction.
-
-    The limit would refuse them each time they come. What bounds them here is the time of a statement.
-    """
-    connection.execute(
-        "SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', false)"
-    )
 
 
 def _clock_of(connection: psycopg.Connection) -> int:
