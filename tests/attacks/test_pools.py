@@ -176,6 +176,27 @@ def test_two_hundred_async_requests_each_see_their_own_tenant_though_many_are_ca
     assert {"answered", "Abandoned", "UndefinedTable", "TimeoutError"} == set(ended)
 
 
+def test_a_tenant_that_asks_much_at_once_leaves_connections_to_its_neighbours(
+    deployment: Deployment, acme: House, globex: House
+):
+    async def scenario() -> None:
+        go = asyncio.Event()
+
+        async def hold(databases: AsyncDatabases) -> None:
+            async with databases.tenant(acme.context):
+                await go.wait()
+
+        async with async_pool(deployment) as databases:
+            held = [asyncio.create_task(hold(databases)) for _ in range(POOL + 2)]
+            await asyncio.sleep(0.3)
+            for _ in range(3):
+                await ask_async(databases, globex, "none")
+            go.set()
+            await asyncio.gather(*held)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("moment", ["before the role", "after the role", "in a query"])
 def test_a_request_cancelled_at_any_moment_leaves_a_clean_connection(
     deployment: Deployment, acme: House, globex: House, moment: str
