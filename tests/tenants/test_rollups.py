@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import psycopg
 import pytest
+from alembic import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 
 from insula_tenants.administration import Administration
+from insula_tenants.migrate import admin_engine, upgrade_tenant
+from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.rollups import mark
 from insula_tenants.rollups.access import alone_in
 from insula_tenants.rollups.slices import DAY, QUARTER, Stretch, first_slice, floor, merged
@@ -22,6 +26,7 @@ from insula_tenants.telemetry.reasons import LARGEST
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.tenants.history import Clock, Tenant, clock, tenant_of
+from tests.waiting import eventually
 
 __all__ = ["clock"]
 
@@ -198,6 +203,45 @@ def test_a_tenant_with_readings_from_before_rollups_is_rolled_up_from_its_beginn
     tenant.set_complete_until(datetime(2000, 1, 1, tzinfo=UTC))
     assert tenant.refresh() is False
     assert tenant.check() > 2 * (96 + 24)
+
+
+def test_first_readings_that_come_while_a_tenant_gets_its_rollups_are_rolled_up(
+    fresh_deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+):
+    with (
+        monkeypatch.context() as before,
+        closing(Administration({"main": fresh_deployment.admin_url})) as admins,
+    ):
+        upgrade = command.upgrade
+        before.setattr(command, "upgrade", lambda config, _newest: upgrade(config, "0001"))
+        create_tenant(admins, "early", "Early")
+    with fresh_deployment.databases.core() as core:
+        context = resolve_tenant(core, "early")
+
+    def migrate() -> None:
+        with admin_engine(fresh_deployment.admin_url).begin() as connection:
+            upgrade_tenant(connection, "early")
+
+    def waits() -> bool:
+        with psycopg.connect(fresh_deployment.admin_url) as admin:
+            query = (
+                "SELECT FROM pg_stat_activity WHERE application_name = 'insula-migrate'"
+                " AND cardinality(pg_blocking_pids(pid)) > 0"
+            )
+            return admin.execute(query).rowcount > 0
+
+    migrating = threading.Thread(target=migrate)
+    with psycopg.connect(fresh_deployment.service_url, autocommit=True) as old_release:
+        with old_release.transaction():
+            now = int(datetime.now(UTC).timestamp() * 1e6)
+            TelemetryWriter(old_release).write([TenantBatch(context, {(1, now): 1.0})])
+            migrating.start()
+            eventually(waits)
+        migrating.join(30)
+    with fresh_deployment.databases.tenant(context) as session:
+        assert session.scalar(text("SELECT complete_until FROM rollup_state")) == datetime(
+            2000, 1, 1, tzinfo=UTC
+        )
 
 
 def test_an_operator_can_have_rollups_made_anew(tenant: Tenant):
