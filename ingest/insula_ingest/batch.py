@@ -108,17 +108,16 @@ class Builder:
             elif closed is not None:
                 draft.messages.append(message)
                 self._letter(draft, route, message, [Rejected(Reason.SUSPENDED, closed.detail)], 0, now)
+            # Before it is decoded: what is over the limit must cost the others no time.
+            elif over := self._door.values_over(tenant.quotas, route.account, tenant.account, 0, now):
+                self._throttle(draft, route, message, over, now)
             else:
                 decoded = self._decode(message)
-                count = len(decoded.values)
-                if decoded.metrics is not None:
-                    count += len(decoded.metrics.pending)
-                    draft.has_sparkplug = True
-                if over := self._door.values_over(tenant.quotas, route.account, tenant.account, count, now):
-                    self._throttle(draft, route, message, over, now)
-                else:
-                    draft.messages.append(message)
-                    draft.decoded.append((route, message, decoded))
+                count = decoded.counted
+                self._door.values_over(tenant.quotas, route.account, tenant.account, count, now)
+                draft.has_sparkplug |= decoded.metrics is not None
+                draft.messages.append(message)
+                draft.decoded.append((route, message, decoded))
         return draft
 
     def resolve(self, draft: Draft) -> Part | None:

@@ -77,13 +77,27 @@ class Replays:
         self._outages = outages
         self._acknowledge = acknowledge
         self._stored = stored
-        self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Topics."""
+        self._waiting: dict[str, Message] = {}
+        """The request that waits, by topic."""
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replays", daemon=True)
 
     def request(self, message: Message) -> None:
-        """Take a request in; it is acknowledged when the work is done."""
-        self._requests.put(message)
+        """Take a request in; it is acknowledged when the work is done.
+
+        It takes the place of one for the same tenant that waits, whose marks it finds as well: else requests
+        without end would fill the window, which belongs to all tenants' messages.
+        """
+        with self._lock:
+            before = self._waiting.get(message.topic)
+            self._waiting[message.topic] = message
+        if before is None:
+            self._requests.put(message.topic)
+        else:
+            self._acknowledge([before])
 
     def start(self) -> None:
         """Start the thread."""
@@ -97,7 +111,9 @@ class Replays:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set() and (message := self._requests.get()) is not None:
+        while not self._stopping.is_set() and (topic := self._requests.get()) is not None:
+            with self._lock:
+                message = self._waiting.pop(topic)
             try:
                 self._work(message)
             except Stopped:

@@ -22,6 +22,7 @@ from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.rollups import mark
 from insula_tenants.rollups.access import alone_in
 from insula_tenants.rollups.slices import DAY, QUARTER, Stretch, first_slice, floor, merged
+from insula_tenants.telemetry.reasons import LARGEST
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.tenants.history import Clock, Tenant, clock, tenant_of
@@ -267,6 +268,14 @@ def test_falls_of_a_counter_are_kept_and_more_than_four_are_counted_alone(tenant
     assert day["falls"] in ([90, 3, 80, 2], [80, 2, 90, 3])
     (gauge,) = tenant.rows("SELECT * FROM readings_1d WHERE point_id = 2")
     assert (gauge["fall_count"], gauge["falls"]) == (9, [])
+
+
+def test_the_largest_values_are_rolled_up(tenant: Tenant):
+    """A sum or an area beyond a double would be an error, and end all rollups of the tenant."""
+    start = tenant.clock.now - 3 * DAY
+    tenant.write({(1, start + step * MINUTE): LARGEST for step in range(2 * 24 * 60)})
+    assert tenant.refresh() is False
+    assert tenant.check() > 0
 
 
 times = st.integers(0, 4000).map(lambda minute: datetime(2026, 1, 1, tzinfo=UTC) + minute * MINUTE)

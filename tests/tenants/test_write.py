@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -13,8 +14,15 @@ from sqlalchemy import select
 from insula_tenants.context import TenantContext
 from insula_tenants.database import SET_ROLE
 from insula_tenants.telemetry import write
-from insula_tenants.telemetry.models import Latest, Reading
-from insula_tenants.telemetry.write import COPIED_FROM, TelemetryWriter, TenantBatch
+from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
+from insula_tenants.telemetry.write import (
+    COPIED_FROM,
+    MAX_DETAIL,
+    MAX_KEPT_PAYLOAD,
+    NewDeadLetter,
+    TelemetryWriter,
+    TenantBatch,
+)
 from tests.conftest import Deployment
 from tests.waiting import eventually
 
@@ -139,6 +147,18 @@ def test_a_refused_batch_stores_nothing_of_anybody(
         TelemetryWriter(connection).write([batch(fresh_deployment.acme, MANY), bad])
     assert stored(fresh_deployment, fresh_deployment.acme) == {}
     assert stored(fresh_deployment, fresh_deployment.globex) == {}
+
+
+def test_of_a_dead_letter_no_more_is_kept_than_is_counted(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    """Bounds are of rows and of payloads: a detail without an end would fill the disk beside them."""
+    acme = fresh_deployment.acme
+    letter = NewDeadLetter(datetime.now(UTC), "topic", "lamp", "malformed", "x" * 1_000_000, b"x" * 1_000_000)
+    TelemetryWriter(connection).write([TenantBatch(acme, dead_letters=[letter])])
+    with fresh_deployment.databases.tenant(acme) as session:
+        (kept,) = session.execute(select(DeadLetter.detail, DeadLetter.payload)).all()
+    assert [len(part) for part in kept] == [MAX_DETAIL, MAX_KEPT_PAYLOAD]
 
 
 def test_the_role_is_the_tenants_own_on_both_ways(

@@ -25,6 +25,9 @@ from insula_tenants.telemetry.trimming import DEFAULT_BOUNDS, DeadLetterBounds, 
 MAX_KEPT_PAYLOAD = 64 * 1024
 """Bytes of a dead letter's payload that are kept."""
 
+MAX_DETAIL = 4000
+"""Characters of a dead letter's detail that are kept."""
+
 COPIED_FROM = 200
 """Readings of a tenant in a batch from which on they are copied: docs/decisions/0016 has the figures."""
 
@@ -67,7 +70,7 @@ class NewDeadLetter:
             "topic": _storable(self.topic),
             "device": _storable(self.device),
             "reason": self.reason,
-            "detail": _storable(self.detail),
+            "detail": _storable(self.detail[:MAX_DETAIL]),
             "payload": self.payload[:MAX_KEPT_PAYLOAD],
             "payload_bytes": len(self.payload) if self.payload_bytes is None else self.payload_bytes,
             "digest": digest.digest(),
