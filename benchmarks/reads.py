@@ -1,5 +1,9 @@
 """What averages of days cost: through the API, by bare SQL on the rollup, and from raw readings.
 
+What is compared, in turn, is what two programs take until they hold the same rows: one has a connection to the
+database and groups the rollup that fits (`fetchall` of psycopg), the other asks the API over HTTP, page by page,
+and parses the JSON. All three statements are on the same data in the same run.
+
 Minute data of some points, written by the server itself and rolled up as the worker does it. Starts a
 PostgreSQL of its own, or takes the one whose superuser's URL is in INSULA_BENCH_DATABASE_URL. What is made is
 dropped at the end.
@@ -22,10 +26,11 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -207,14 +212,20 @@ def ask(client: httpx.Client, home: House, query: dict[str, Any], accept: str) -
     return rows
 
 
-def timed(work: Callable[[], Any], rounds: int = ROUNDS) -> float:
-    """Median milliseconds."""
-    took = []
+def fetch(connection: psycopg.Connection, query: sql.Composable, parameters: Mapping[str, Any]) -> int:
+    """Rows of a statement, all of them fetched."""
+    return len(connection.execute(query, parameters).fetchall())
+
+
+def timed(works: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median milliseconds of each, taken in turn: what else the machine does is then the same for all."""
+    took: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
-        started = time.perf_counter()
-        work()
-        took.append((time.perf_counter() - started) * 1000)
-    return statistics.median(took)
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            took[name].append((time.perf_counter() - started) * 1000)
+    return {name: statistics.median(times) for name, times in took.items()}
 
 
 def measure(home: House, days: int, ending: datetime, progress: Callable[[str], object]) -> dict[str, Any]:
@@ -228,21 +239,20 @@ def measure(home: House, days: int, ending: datetime, progress: Callable[[str], 
             parameters = {"zone": zone, "points": home.points, "from": since, "to": until}
             query = {"from": since.isoformat(), "to": until.isoformat(), "time_zone": zone}
             bare = sql.SQL(ON_ROLLUP).format(rollup=sql.Identifier(rollup))
-            rows = len(connection.execute(bare, parameters).fetchall())
+            rows = fetch(connection, bare, parameters)
             assert rows == ask(client, home, query, "application/json") == len(home.points) * days
-            found = {
-                "rows": rows,
-                "API, JSON, ms": timed(lambda q=query: ask(client, home, q, "application/json")),
-                "API, Arrow, ms": timed(
-                    lambda q=query: ask(client, home, q, "application/vnd.apache.arrow.stream")
-                ),
-                "bare SQL on the rollup, ms": timed(
-                    lambda b=bare, p=parameters: connection.execute(b, p).fetchall()
-                ),
-                "bare SQL on raw, ms": timed(
-                    lambda p=parameters: connection.execute(ON_RAW, p).fetchall(), 2
-                ),
-            }
+            found = {"rows": rows} | timed(
+                {
+                    "API, JSON, ms": partial(ask, client, home, query, "application/json"),
+                    "API, Arrow, ms": partial(
+                        ask, client, home, query, "application/vnd.apache.arrow.stream"
+                    ),
+                    "bare SQL on the rollup, ms": partial(fetch, connection, bare, parameters),
+                }
+            )
+            found |= timed(
+                {"bare SQL on raw, ms": partial(fetch, connection, sql.SQL(ON_RAW), parameters)}, 2
+            )
             found["API / bare SQL (limit 2)"] = found["API, JSON, ms"] / found["bare SQL on the rollup, ms"]
             found["raw / API (limit 50)"] = found["bare SQL on raw, ms"] / found["API, JSON, ms"]
             results[f"days of {zone}"] = found
@@ -260,10 +270,10 @@ def show(console: Console, title: str, results: dict[str, Any]) -> None:
     console.print(table)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--long", action="store_true", help="a year of 100 points: 52.6 million readings")
-    points, days = (100, 365) if parser.parse_args().long else (20, 60)
+    points, days = (100, 365) if parser.parse_args(arguments).long else (20, 60)
     console = Console()
     midnight = datetime.now(UTC).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
     midnight -= timedelta(days=1)

@@ -13,6 +13,8 @@ backend keeps in its caches what it learned of every tenant it served, so a conn
 from __future__ import annotations
 
 import asyncio
+import select
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -64,6 +66,9 @@ MAX_LIFETIME = 1800.0
 
 MAX_TENANTS = 100
 """Tenants after which a pooled connection is replaced: docs/benchmarks.md has what each one costs."""
+
+QUIET_FOR = 30.0
+"""Seconds of rest after which a connection is asked whether it lives: what is between may have dropped it."""
 
 PATIENCE = 5.0
 """Seconds that a request waits for a connection."""
@@ -162,12 +167,26 @@ class _Connection(psycopg.AsyncConnection[DictRow]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.served: set[str] = set()
+        self.used_at = time.monotonic()
+
+    def is_quiet(self) -> bool:
+        """Whether its server said nothing since it was used, which was not long ago.
+
+        A server that ends a connection says so, or its machine does: there is something to read.
+        """
+        if time.monotonic() - self.used_at > QUIET_FOR:
+            return False
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return not poll.poll(0)
 
 
 async def _check(connection: _Connection) -> None:
     """Whether a connection may be handed out: it lives, and has room for tenants. Else it is replaced."""
     if len(connection.served) >= MAX_TENANTS:
         await connection.close()
+    elif connection.is_quiet():
+        return  # asking would take as long as a statement
     await AsyncConnectionPool.check_connection(connection)
 
 
@@ -218,6 +237,7 @@ class AsyncDatabases:
     async def tenant(self, context: TenantContext) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         """A connection inside a transaction under the tenant's role, in the database the tenant lives in.
 
+        Statements are pipelined: what is wrong with one is raised when its rows are fetched, or at the end.
         Raises `TenantUnavailable` when that database is not configured here.
         """
         pool = _home(self._pools, context)
@@ -266,13 +286,15 @@ class AsyncDatabases:
     async def _transaction(
         self, pool: AsyncConnectionPool[_Connection], role: str, *, snapshot: bool = False
     ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        async with pool.connection() as connection, connection.transaction():
+        # In a pipeline BEGIN and the role travel with the first statement: one round trip for three or four.
+        async with pool.connection() as connection, connection.pipeline(), connection.transaction():
             if snapshot:
                 await connection.execute(SNAPSHOT)  # before the first query, which would fix what is seen
             begin = SET_ROLE_FOR_READING if snapshot else SET_ROLE_BRIEFLY
             await connection.execute(begin, (role, f"{LONGEST_READ}s"))
             connection.served.add(role)
             yield connection
+            connection.used_at = time.monotonic()
 
 
 def _home(databases: Mapping[str, T], context: TenantContext) -> T:

@@ -165,6 +165,61 @@ def test_a_connection_that_grew_old_is_replaced(
     assert len(set(seen)) == 2
 
 
+@pytest.mark.parametrize("quiet_for", [0.0, 60.0])
+def test_an_asynchronous_connection_that_its_server_ended_is_replaced_before_it_serves(
+    deployment: Deployment,
+    tenants: list[TenantContext],
+    monkeypatch: pytest.MonkeyPatch,
+    quiet_for: float,
+):
+    monkeypatch.setattr(database, "QUIET_FOR", quiet_for)
+
+    async def serve() -> list[int]:
+        pools = AsyncDatabases({"main": deployment.service_url}, pool_size=1)
+        await pools.open()
+        seen = []
+        for _ in range(3):
+            async with pools.tenant(tenants[0]) as connection:
+                row = await (await connection.execute("SELECT pg_backend_pid() AS pid")).fetchone()
+            assert row is not None
+            seen.append(row["pid"])
+            if len(seen) == 2:
+                administrator.execute("SELECT pg_terminate_backend(%s, 5000)", (row["pid"],))
+        await pools.close()
+        return seen
+
+    with psycopg.connect(deployment.admin_url, autocommit=True) as administrator:
+        first, second, third = asyncio.run(serve())
+    assert first == second != third
+
+
+def test_what_is_wrong_with_a_pipelined_statement_is_told_and_the_connection_serves_on(
+    deployment: Deployment, tenants: list[TenantContext]
+):
+    async def serve() -> list[int]:
+        pools = AsyncDatabases({"main": deployment.service_url}, pool_size=1)
+        await pools.open()
+        seen = []
+        for query in (
+            "SELECT pg_backend_pid() AS pid",
+            "SELECT 1 / 0 AS pid",
+            "SELECT pg_backend_pid() AS pid",
+        ):
+            try:
+                async with pools.snapshot(tenants[0]) as connection:
+                    row = await (await connection.execute(query)).fetchone()
+            except psycopg.errors.DivisionByZero:
+                seen.append(0)
+            else:
+                assert row is not None
+                seen.append(row["pid"])
+        await pools.close()
+        return seen
+
+    first, failed, last = asyncio.run(serve())
+    assert failed == 0 < first == last
+
+
 def test_a_request_that_finds_no_free_connection_is_told_to_come_back(
     deployment: Deployment, tenants: list[TenantContext], monkeypatch: pytest.MonkeyPatch
 ):

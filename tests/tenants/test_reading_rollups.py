@@ -22,6 +22,7 @@ from tests.tenants.reading import NOTHING, House
 
 BEGIN = datetime(2026, 3, 27, 3, 10, tzinfo=UTC)
 END = BEGIN + timedelta(days=5)
+MIDNIGHT = datetime(2026, 3, 28, tzinfo=UTC)
 DAY, HOUR = Width(86_400), Width(3600)
 
 SIMPLE: dict[Aggregate, Callable[[Sequence[float]], float]] = {
@@ -44,13 +45,16 @@ def house(deployment: Deployment) -> House:
     return house
 
 
-@pytest.fixture(params=["raw", "rollups", "both"])
+@pytest.fixture(params=["raw", "rollups", "both", "pieces"])
 def reached(request: pytest.FixtureRequest, house: House) -> Iterator[House]:
     """The house, with rollups that answer nothing, everything, or what is clean and old enough."""
     if request.param == "raw":
         house.reach(NOTHING)
     elif request.param == "rollups":
         house.reach(END + timedelta(days=2))
+    elif request.param == "pieces":
+        late = [BEGIN + timedelta(hours=5 * place) for place in range(20)]
+        house.reach(END + timedelta(days=2), dirty=[(time, time + timedelta(minutes=15)) for time in late])
     else:
         dirty = [(BEGIN + timedelta(minutes=50), BEGIN + timedelta(hours=9, minutes=5))]
         house.reach(END - timedelta(hours=30, minutes=25), dirty=dirty)
@@ -73,6 +77,10 @@ QUESTIONS = [
     (HOUR, "Asia/Kolkata", BEGIN + timedelta(minutes=7), BEGIN + timedelta(days=2)),
     (Width(300), "UTC", BEGIN, BEGIN + timedelta(hours=4)),
     (Width(604_800), "Europe/Brussels", BEGIN - timedelta(days=9), END),
+    # Buckets that are rows of a rollup.
+    (DAY, "UTC", MIDNIGHT, MIDNIGHT + timedelta(days=3)),
+    (HOUR, "Europe/Brussels", MIDNIGHT + timedelta(hours=13), MIDNIGHT + timedelta(hours=31)),
+    (Width(900), "UTC", MIDNIGHT, MIDNIGHT + timedelta(hours=5)),
 ]
 
 

@@ -7,12 +7,12 @@ database is held while a slow client reads.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -182,10 +182,17 @@ def rfc3339(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
+class _Item(msgspec.Struct):
+    """As `schemas.Reading`."""
+
+    point: int
+    time: datetime
+    value: float
+
+
 def json_page(rows: Sequence[Row], **more: Any) -> bytes:
-    """A page of JSON: a model for each row would take several times as long."""
-    items = [{"point": point, "time": rfc3339(time), "value": value} for point, time, value in rows]
-    return json.dumps({"items": items} | more, separators=(",", ":"), allow_nan=False).encode()
+    """A page of JSON, times as `rfc3339` has them. A Pydantic model a row would take many times as long."""
+    return msgspec.json.encode({"items": [_Item(*row) for row in rows]} | more)
 
 
 def _batch(rows: Sequence[Row]) -> pa.RecordBatch:

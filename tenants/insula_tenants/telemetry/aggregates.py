@@ -9,16 +9,26 @@ Aggregate = Literal[
     "mean", "min", "max", "sum", "count", "first", "last", "time_weighted_mean", "consumption"
 ]
 
-SIMPLE: dict[Aggregate, LiteralString] = {
-    "mean": "sum(sum) / sum(count)",
-    "min": "min(min)",
-    "max": "max(max)",
-    "sum": "sum(sum)",
-    "count": "sum(count)",
-    "first": "(array_agg(first ORDER BY first_time))[1]",
-    "last": "(array_agg(last ORDER BY last_time DESC))[1]",
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """An aggregate that needs the items of a bucket and no others."""
+
+    of_items: LiteralString
+    """A bucket's value, of all its items (`aggregated.sql`)."""
+    of_item: LiteralString
+    """The same where the bucket has one item (`whole.sql`)."""
+
+
+SIMPLE: dict[Aggregate, Simple] = {
+    "mean": Simple("sum(sum) / sum(count)", "sum / count"),
+    "min": Simple("min(min)", "min"),
+    "max": Simple("max(max)", "max"),
+    "sum": Simple("sum(sum)", "sum"),
+    "count": Simple("sum(count)", "count"),
+    "first": Simple("(array_agg(first ORDER BY first_time))[1]", "first"),
+    "last": Simple("(array_agg(last ORDER BY last_time DESC))[1]", "last"),
 }
-"""Aggregates that need the items of a bucket and no others (`aggregated.sql`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from psycopg import AsyncConnection, sql
@@ -40,7 +41,11 @@ Position = tuple[int, datetime]
 START: Position = (0, datetime(1970, 1, 1, tzinfo=UTC))
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 500, 50_000
-"""Buckets, over all points, that one statement computes: a page at first, more where readings are sparse."""
+"""Buckets, over all points, that a statement computes: what a page lacks, more where readings are sparse."""
+
+FEW_STRETCHES = 8
+"""Stretches of a relation whose bounds the server's planner sees one by one: from each it can tell how many
+rows to expect and where, but planning takes its time for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,7 @@ async def _read_stored(
     if place < len(points) and points[place] == after[0]:
         questions = [([after[0]], max(starting, microseconds(after[1]) + 1)), (points[place + 1 :], starting)]
     rows: list[Row] = []
-    cursor = connection.cursor(row_factory=tuple_row)
+    cursor = connection.cursor(row_factory=tuple_row, binary=True)
     for some, begins in questions:
         if some and begins < ending and len(rows) < limit:
             parameters = {
@@ -226,10 +231,12 @@ class _BucketReader:
             last = min(first + at_once, count)
             # Some buckets of one point, or all buckets of some points.
             some = points[place : place + (1 if first or last < count else -(-at_once // count))]
+            asked, before = len(some) * (last - first), len(rows)
             if first < count:
-                rows += await self._read(some, edges[first : last + 1], starting, limit - len(rows))
+                rows += await self._read(some, edges[first : last + 1], starting, limit - before)
             place, first = (place, last) if last < count else (place + len(some), 0)
-            at_once = min(2 * at_once, MOST_AT_ONCE)
+            sparse = len(rows) - before < asked / 2
+            at_once = min(2 * at_once, MOST_AT_ONCE) if sparse else max(limit - len(rows), FEWEST_AT_ONCE)
         return rows
 
     async def _read(
@@ -240,28 +247,48 @@ class _BucketReader:
         cuts = [max(edges[0], starting), *edges[1:]]
         parameters = {
             "points": points,
-            "cuts": [instant(max(edges[0], starting)), *times[1:]],
+            "cuts": [instant(cuts[0]), *times[1:]],
             "buckets": len(edges) - 1,
             "raw_from": instant(self.coverage.raw_from) if self.coverage.raw_from else EARLIEST,
             "limit": limit,
         }
-        cursor = self._connection.cursor(row_factory=tuple_row)
+        cursor = self._connection.cursor(row_factory=tuple_row, binary=True)
         while True:
             stretches = plan(cuts[0], cuts[-1], cuts, self.coverage)
-            by_relation = _by_relation(stretches)
-            if not by_relation:
+            if not stretches:
                 return []
-            await cursor.execute(self._statement(by_relation), parameters | _bounds(by_relation))
+            by_relation = _by_relation(stretches)
+            bounds = _bounds(by_relation)
+            if whole := self._whole(stretches, cuts if cuts[0] == edges[0] else []):
+                await cursor.execute(whole, parameters | bounds)
+                return await cursor.fetchall()
+            await cursor.execute(self._statement(by_relation), parameters | bounds)
             rows = await cursor.fetchall()
             if not any(unfit for *_, unfit in rows):
                 return [(point, times[bucket - 1], value) for point, bucket, value, _ in rows]
             await self._learn_unfit(by_relation, parameters)
 
+    def _whole(self, stretches: Sequence[Stretch], edges: Sequence[Microseconds]) -> sql.Composed | None:
+        """The statement for buckets that are rows of one rollup, and need no neighbours; None for others."""
+        aggregate = SIMPLE.get(self._buckets.aggregate)
+        width = WIDTHS.get(stretches[0].relation)
+        if aggregate is None or len(stretches) > 1 or not edges or edges[0] % (width or 1):
+            return None
+        if any(later - earlier != width for earlier, later in pairwise(edges)):
+            return None
+        return sql.SQL(statement("whole")).format(
+            items=_items(stretches[0].relation, 1), value=sql.SQL(aggregate.of_item)
+        )
+
     def _statement(self, relations: Mapping[Relation, Sequence[Stretch]]) -> sql.Composed:
-        items = sql.SQL(" UNION ALL ").join(_items(relation) for relation in relations)
+        items = sql.SQL(" UNION ALL ").join(
+            _items(relation, len(stretches)) for relation, stretches in relations.items()
+        )
         aggregate = self._buckets.aggregate
         if (flow := FLOWS.get(aggregate)) is None:
-            return sql.SQL(statement("aggregated")).format(items=items, aggregate=sql.SQL(SIMPLE[aggregate]))
+            return sql.SQL(statement("aggregated")).format(
+                items=items, aggregate=sql.SQL(SIMPLE[aggregate].of_items)
+            )
         return sql.SQL(statement("spread")).format(
             items=items,
             before=sql.SQL(statement("before")).format(),
@@ -280,7 +307,10 @@ class _BucketReader:
         bounds = _bounds(relations)
         for relation in relations:
             if relation != "raw":
-                query = sql.SQL(statement("unfit")).format(**_names(relation))
+                begins, ends = _arrays(relation)
+                query = sql.SQL(statement("unfit")).format(
+                    begins=begins, ends=ends, rollup=sql.Identifier(f"readings_{relation}")
+                )
                 cursor = await self._connection.execute(query, {**parameters, **bounds})
                 times = [microseconds(row["time"]) for row in await cursor.fetchall()]
                 rows = [(time, time + WIDTHS[relation]) for time in times]
@@ -304,14 +334,26 @@ def _bounds(relations: Mapping[Relation, Sequence[Stretch]]) -> dict[str, list[d
     return bounds
 
 
-def _items(relation: Relation) -> sql.Composed:
+def _items(relation: Relation, stretches: int) -> sql.Composed:
     """The statement that gives the items of a relation's stretches."""
-    return sql.SQL(statement("items_raw" if relation == "raw" else "items_rollup")).format(**_names(relation))
+    text = sql.SQL(statement("items_raw" if relation == "raw" else "items_rollup"))
+    rollup = sql.Identifier(f"readings_{relation}")
+    begins, ends = _arrays(relation)
+    if stretches > FEW_STRETCHES:
+        among = sql.SQL("unnest({}::timestamptz[], {}::timestamptz[]) AS stretch (begins, ends) CROSS JOIN ")
+        return text.format(
+            among=among.format(begins, ends),
+            rollup=rollup,
+            begins=sql.Identifier("stretch", "begins"),
+            ends=sql.Identifier("stretch", "ends"),
+        )
+    one = sql.SQL("({}::timestamptz[])[{}]")
+    places = range(1, stretches + 1)
+    bounds = [{"begins": one.format(begins, place), "ends": one.format(ends, place)} for place in places]
+    alone = sql.SQL("")
+    return sql.SQL(" UNION ALL ").join(text.format(among=alone, rollup=rollup, **bound) for bound in bounds)
 
 
-def _names(relation: Relation) -> dict[str, sql.Composable]:
-    return {
-        "begins": sql.Placeholder(f"begins_{relation}"),
-        "ends": sql.Placeholder(f"ends_{relation}"),
-        "rollup": sql.Identifier(f"readings_{relation}"),
-    }
+def _arrays(relation: Relation) -> tuple[sql.Placeholder, sql.Placeholder]:
+    """The parameters that `_bounds` makes for a relation."""
+    return sql.Placeholder(f"begins_{relation}"), sql.Placeholder(f"ends_{relation}")

@@ -4,6 +4,6 @@ SELECT
     1::double precision AS count, readings.value AS sum, readings.value AS min, readings.value AS max,
     readings.value AS first, readings.time AS first_time, readings.value AS last, readings.time AS last_time,
     0::double precision AS area, 0 AS fall_count, '{{}}'::double precision[] AS falls
-FROM unnest({begins}::timestamptz[], {ends}::timestamptz[]) AS stretch (begins, ends)
-JOIN readings ON readings.time >= stretch.begins AND readings.time < stretch.ends
+FROM {among}readings
 WHERE readings.point_id = ANY(%(points)s::integer[])
+  AND readings.time >= {begins} AND readings.time < {ends}

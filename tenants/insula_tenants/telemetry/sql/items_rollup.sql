@@ -4,6 +4,6 @@ SELECT
     rollup.count::double precision, rollup.sum, rollup.min, rollup.max,
     rollup.first, rollup.first_time, rollup.last, rollup.last_time,
     rollup.area, rollup.fall_count, rollup.falls
-FROM unnest({begins}::timestamptz[], {ends}::timestamptz[]) AS stretch (begins, ends)
-JOIN {rollup} AS rollup ON rollup.time >= stretch.begins AND rollup.time < stretch.ends
+FROM {among}{rollup} AS rollup
 WHERE rollup.point_id = ANY(%(points)s::integer[])
+  AND rollup.time >= {begins} AND rollup.time < {ends}
