@@ -1,8 +1,8 @@
 """What averages of days cost: through the API, by bare SQL on the rollup, and from raw readings.
 
-What is compared, in turn, is what two programs take until they hold the same rows: one has a connection to the
-database and groups the rollup that fits (`fetchall` of psycopg), the other asks the API over HTTP, page by page,
-and parses the JSON. All three statements are on the same data in the same run.
+What is compared, in turn, is what two programs take until they hold the same rows: one has a connection to
+the database and groups the rollup that fits (`fetchall` of psycopg), the other asks the API over HTTP, page
+by page, and parses the JSON. All three statements are on the same data in the same run.
 
 Minute data of some points, written by the server itself and rolled up as the worker does it. Starts a
 PostgreSQL of its own, or takes the one whose superuser's URL is in INSULA_BENCH_DATABASE_URL. What is made is
