@@ -21,7 +21,6 @@ from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
 log = logging.getLogger(__name__)
 
 _DETAILS_SHOWN = 5
-_DAY = 86_400_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -109,17 +108,16 @@ class Builder:
             elif closed is not None:
                 draft.messages.append(message)
                 self._letter(draft, route, message, [Rejected(Reason.SUSPENDED, closed.detail)], 0, now)
+            # Before it is decoded: what is over the limit must cost the others no time.
+            elif over := self._door.values_over(tenant.quotas, route.account, tenant.account, 0, now):
+                self._throttle(draft, route, message, over, now)
             else:
                 decoded = self._decode(message)
-                count = len(decoded.values)
-                if decoded.metrics is not None:
-                    count += len(decoded.metrics.pending)
-                    draft.has_sparkplug = True
-                if over := self._door.values_over(tenant.quotas, route.account, tenant.account, count, now):
-                    self._throttle(draft, route, message, over, now)
-                else:
-                    draft.messages.append(message)
-                    draft.decoded.append((route, message, decoded))
+                count = decoded.counted
+                self._door.values_over(tenant.quotas, route.account, tenant.account, count, now)
+                draft.has_sparkplug |= decoded.metrics is not None
+                draft.messages.append(message)
+                draft.decoded.append((route, message, decoded))
         return draft
 
     def resolve(self, draft: Draft) -> Part | None:
@@ -214,7 +212,7 @@ class Builder:
 
     def _take(self, draft: Draft, entries: dict[str, DeviceEntry], part: Part) -> None:
         now = self._clock()
-        days = draft.tenant.quotas.retention_days
+        allowance = draft.tenant.allowance
         readings, devices = part.batch.readings, part.devices
         for route, message, decoded in draft.decoded:
             entry = entries.get(route.device)
@@ -223,7 +221,7 @@ class Builder:
                 continue
             devices.add(entry.id)
             received_at = message.received_at
-            oldest = 0 if days is None else received_at - days * _DAY
+            oldest = allowance.kept_from(received_at)
             points = entry.points
             refused: dict[str, Rejected] = {}
             stored = len(decoded.values)
@@ -234,7 +232,7 @@ class Builder:
                     refused[point] = _no_room_for(point, entry)
                     stored -= 1
                 elif time < oldest:
-                    refused[point] = _beyond_retention(point, time, days)
+                    refused[point] = _beyond_retention(point, time, oldest)
                     stored -= 1
                 else:
                     readings[point_id, time] = value
@@ -292,11 +290,11 @@ def _no_room_for(point: str, entry: DeviceEntry) -> Rejected:
     )
 
 
-def _beyond_retention(point: str, time: int, days: int | None) -> Rejected:
-    day = datetime.fromtimestamp(time / 1e6, UTC)
+def _beyond_retention(point: str, time: int, oldest: int) -> Rejected:
+    given, kept = (datetime.fromtimestamp(at / 1e6, UTC) for at in (time, oldest))
     return Rejected(
         Reason.BEYOND_RETENTION,
-        f"{point}: {day:%Y-%m-%d} is more than the {days} days ago that readings are kept",
+        f"{point}: {given:%Y-%m-%d %H:%M} is before {kept:%Y-%m-%d %H:%M}, from when on readings are kept",
     )
 
 

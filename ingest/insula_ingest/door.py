@@ -99,7 +99,10 @@ class Door:
     def values_over(
         self, quotas: Quotas, device: Account, tenant: Account, count: int, now: float
     ) -> str | None:
-        """None when `count` more values may come in, else the limit that they are over."""
+        """None when `count` more values may come in, else the limit that they are over.
+
+        With a `count` of 0 it is only asked.
+        """
         rate = quotas.device_values_per_second
         if rate is not None and not device.values.take(count, rate, rate * self._seconds, now):
             return f"{rate} values a second of a device"

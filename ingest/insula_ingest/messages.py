@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+LONGEST_TOPIC = 256
+"""Characters. With three slugs a topic of telemetry has 157; a gateway may give its children any names."""
+
 
 class Message(NamedTuple):
     """One MQTT message as the transport received it."""
@@ -33,6 +36,8 @@ class Address(NamedTuple):
 
 def address_of(topic: str) -> Address | None:
     """What a topic of telemetry names; None when it is no such topic."""
+    if len(topic) > LONGEST_TOPIC:
+        return None
     levels = topic.split("/")
     if levels[0] != "tenants" or levels[2:3] != ["devices"] or levels[-1] != "telemetry":
         return None

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Iterable
 
-from insula_ingest.messages import Message
+from insula_ingest.messages import LONGEST_TOPIC, Message
 
 _PUBLISH = 0x30
 _PUBACK = 0x40
@@ -49,7 +49,10 @@ class PacketSplitter:
         data = chunk if len(self._parts) == 1 else b"".join(self._parts)
         messages: list[Message] = []
         others = bytearray()
-        position = self._split(data, messages, others)
+        try:
+            position = self._split(data, messages, others)
+        except IndexError:
+            raise MalformedPacketError("a PUBLISH that is shorter than its fields") from None
         rest = data[position:]
         self._parts, self._size = ([rest], len(rest)) if rest else ([], 0)
         return messages, bytes(others)
@@ -107,10 +110,12 @@ class PacketSplitter:
         return Message(topic, data[payload:stop], size, self._last, mid, self._session)
 
     def _new_topic(self, raw: bytes) -> str:
-        if len(self._topics) >= _MOST_TOPICS:
-            self._topics.clear()
         # A broker lets no other topics pass; from one that does, this names nobody.
-        topic = self._topics[raw] = raw.decode("utf-8", "replace")
+        topic = raw.decode("utf-8", "replace")
+        if len(raw) <= LONGEST_TOPIC:  # one device may send a great many, of 64 KiB each
+            if len(self._topics) >= _MOST_TOPICS:
+                self._topics.clear()
+            self._topics[raw] = topic
         return topic
 
 

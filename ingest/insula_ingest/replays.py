@@ -28,7 +28,7 @@ from insula_tenants.broker.topics import REPLAY, tenant_of
 from insula_tenants.context import TenantContext
 from insula_tenants.database import LINK, Databases
 from insula_tenants.names import is_slug
-from insula_tenants.quotas import Quotas
+from insula_tenants.quotas import Allowance, Quotas
 from insula_tenants.telemetry.reasons import Reason
 from insula_tenants.telemetry.replays import MarkedLetter, StillDead, settle, take_marked
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
@@ -39,7 +39,6 @@ LETTERS_AT_ONCE = 100
 """Dead letters in one transaction: at most 6.4 MB of payloads."""
 _STATEMENT_SECONDS = 60
 """Seconds for a statement, and between two: rollups count on a writer's transactions to be short."""
-_DAY = 86_400_000_000
 
 Readings = dict[tuple[int, int], float]
 
@@ -78,13 +77,27 @@ class Replays:
         self._outages = outages
         self._acknowledge = acknowledge
         self._stored = stored
-        self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Topics."""
+        self._waiting: dict[str, Message] = {}
+        """The request that waits, by topic."""
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replays", daemon=True)
 
     def request(self, message: Message) -> None:
-        """Take a request in; it is acknowledged when the work is done."""
-        self._requests.put(message)
+        """Take a request in; it is acknowledged when the work is done.
+
+        It takes the place of one for the same tenant that waits, whose marks it finds as well: else requests
+        without end would fill the window, which belongs to all tenants' messages.
+        """
+        with self._lock:
+            before = self._waiting.get(message.topic)
+            self._waiting[message.topic] = message
+        if before is None:
+            self._requests.put(message.topic)
+        else:
+            self._acknowledge([before])
 
     def start(self) -> None:
         """Start the thread."""
@@ -98,7 +111,9 @@ class Replays:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set() and (message := self._requests.get()) is not None:
+        while not self._stopping.is_set() and (topic := self._requests.get()) is not None:
+            with self._lock:
+                message = self._waiting.pop(topic)
             try:
                 self._work(message)
             except Stopped:
@@ -171,7 +186,7 @@ def _process(builder: Builder, letter: MarkedLetter, entry: TenantEntry, context
         refused = StillDead(letter, Reason.BAD_SHAPE, "its topic is none of telemetry")
         return _Again(letter, TenantBatch(context), refused)
     quotas = Quotas(points=entry.quotas.points, retention_days=entry.quotas.retention_days)
-    unhurried = TenantEntry(entry.slug, context, quotas=quotas)
+    unhurried = TenantEntry(entry.slug, context, quotas=quotas, raw_from=entry.raw_from)
     items: list[Item] = [
         (Route(unhurried, address.device, address.gateway), _message(letter, received_at))
         # Where it names no time, it was measured when it came: the first time, and the last.
@@ -183,15 +198,14 @@ def _process(builder: Builder, letter: MarkedLetter, entry: TenantEntry, context
     batch = part.batch
     dead, batch.dead_letters = batch.dead_letters, []
     refusal = StillDead(letter, dead[0].reason, dead[0].detail) if dead else None
-    if _drop_expired(batch.readings, quotas.retention_days) and refusal is None:
-        detail = f"it is older than the {quotas.retention_days} days that readings are kept"
-        refusal = StillDead(letter, Reason.BEYOND_RETENTION, detail)
+    if _drop_expired(batch.readings, entry.allowance) and refusal is None:
+        refusal = StillDead(letter, Reason.BEYOND_RETENTION, "it is older than readings are kept by now")
     return _Again(letter, batch, refusal)
 
 
-def _drop_expired(readings: Readings, days: int | None) -> bool:
+def _drop_expired(readings: Readings, allowance: Allowance) -> bool:
     """Take out what is older than readings are kept by now; whether there was any."""
-    oldest = 0 if days is None else time.time_ns() // 1000 - days * _DAY
+    oldest = allowance.kept_from(time.time_ns() // 1000)
     expired = [key for key in readings if key[1] < oldest]
     for key in expired:
         del readings[key]

@@ -38,7 +38,7 @@ from insula_tenants.telemetry.trimming import DeadLetterBounds
 
 log = logging.getLogger(__name__)
 
-_MOST_ROUTES = 500_000
+_MOST_ROUTES = 200_000
 _WATCH_SECONDS = 0.5
 _FULL_SECONDS = 5.0
 """Seconds without an acknowledgement after which a full window is told of."""

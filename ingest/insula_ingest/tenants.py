@@ -34,13 +34,15 @@ class TenantEntry:
     quotas: Quotas = field(default_factory=Quotas)
     storage_bytes: int | None = None
     """What the tenant's storage holds, as last measured."""
+    raw_from: int = 0
+    """Raw readings before it were dropped; microseconds since the epoch."""
     account: Account = field(default_factory=Account)
     read_at: float = float("-inf")
 
     @property
     def allowance(self) -> Allowance:
-        """What new points are held to."""
-        return Allowance(self.quotas, self.storage_bytes)
+        """What new points, and the age of readings, are held to."""
+        return Allowance(self.quotas, self.storage_bytes, self.raw_from)
 
 
 class TenantRegistry:
@@ -107,6 +109,7 @@ class TenantRegistry:
                 entry.context, entry.unavailable = resolved, None
                 allowance = allowances.get(resolved.id, entry.allowance)
                 entry.quotas, entry.storage_bytes = allowance.quotas, allowance.storage_bytes
+                entry.raw_from = allowance.raw_from
             else:
                 entry.context = None
                 entry.unavailable = None if isinstance(resolved, NotFound) else resolved.detail

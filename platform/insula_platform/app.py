@@ -117,11 +117,11 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             yield
         finally:
             keeping.cancel()
-            metering.cancel()
             await hub.close()
             if link is not None:
                 await asyncio.to_thread(link.stop)
-            await meter.flush()
+            meter.stop()
+            await metering
             await async_databases.close()
             databases.close()
             if administration is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -26,16 +27,25 @@ class Meter:
         """`databases` is where usage is kept."""
         self._databases = databases
         self._calls: Counter[tuple[UUID, date]] = Counter()
+        self._stopping = asyncio.Event()
 
     def count(self, tenant_id: UUID) -> None:
         """One call of the tenant, now."""
         self._calls[tenant_id, datetime.now(UTC).date()] += 1
 
     async def keep(self) -> None:
-        """Add what was counted, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_EVERY)
+        """Add what was counted, again and again and once at the end, until `stop`.
+
+        It is not to be cancelled: a thread that is adding would outlive the databases.
+        """
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), FLUSH_EVERY)
             await self.flush()
+
+    def stop(self) -> None:
+        """Let `keep` end, soon."""
+        self._stopping.set()
 
     async def flush(self) -> None:
         """Add what was counted. When the database is away it is kept for the next time."""

@@ -4,22 +4,25 @@ The services log in as a role that can read nothing by itself (NOINHERIT). Each 
 `SET LOCAL ROLE`, so PostgreSQL itself refuses a neighbour's tables, and the role ends with the transaction:
 what goes back to the pool carries none.
 
-Connections are bounded by database, not by tenant: each pool has `pool_size` and never one more. A backend
-keeps in its caches what it learned of every tenant it served, so a connection is replaced after
+Connections are bounded by database: each pool has `pool_size` and never one more. Of those for hot reads,
+which may take long, one tenant gets `pool_size - 2` at most, so that no tenant keeps all others waiting. A
+backend keeps in its caches what it learned of every tenant it served, so a connection is replaced after
 `MAX_LIFETIME` seconds or `MAX_TENANTS` tenants, whichever comes first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import select
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
@@ -70,8 +73,9 @@ QUIET_FOR = 30.0
 PATIENCE = 5.0
 """Seconds that a request waits for a connection."""
 
-LINK: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
-"""How long libpq waits for a server that says nothing: seconds to connect, milliseconds for what was sent."""
+LINK: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 30}
+"""How long libpq waits for a server that says nothing: seconds to connect, milliseconds for what was sent,
+and seconds after which it is asked whether it still lives: a statement's own limit ends with its server."""
 
 _SERVED = "insula_served"
 
@@ -193,6 +197,9 @@ class AsyncDatabases:
         self, urls: Mapping[str, str], *, pool_size: int = 5, application_name: str = "insula"
     ) -> None:
         """The pools open with `open()`, inside the event loop that uses them."""
+        self._share = max(1, pool_size - 2)
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By tenant's role, while it uses connections or waits for one."""
         self._pools: dict[str, AsyncConnectionPool[_Connection]] = {
             name: AsyncConnectionPool(
                 url,
@@ -233,7 +240,11 @@ class AsyncDatabases:
         Statements are pipelined: what is wrong with one is raised when its rows are fetched, or at the end.
         Raises `TenantUnavailable` when that database is not configured here.
         """
-        async with self._transaction(_home(self._pools, context), context.schema) as connection:
+        pool = _home(self._pools, context)
+        async with (
+            self._within_share(context.schema),
+            self._transaction(pool, context.schema) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
@@ -242,9 +253,11 @@ class AsyncDatabases:
 
         Times come back in UTC.
         """
-        async with self._transaction(
-            _home(self._pools, context), context.schema, snapshot=True
-        ) as connection:
+        pool = _home(self._pools, context)
+        async with (
+            self._within_share(context.schema),
+            self._transaction(pool, context.schema, snapshot=True) as connection,
+        ):
             yield connection
 
     @asynccontextmanager
@@ -252,6 +265,22 @@ class AsyncDatabases:
         """A connection inside a transaction under the core's role."""
         async with self._transaction(self._pools[MAIN], CORE_SCHEMA) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _within_share(self, role: str) -> AsyncIterator[None]:
+        """A block that takes one connection of a tenant's share. Raises `PoolTimeout`, as the pool does."""
+        share = self._shares.get(role)
+        if share is None:
+            share = self._shares[role] = asyncio.Semaphore(self._share)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await share.acquire()
+        except TimeoutError:
+            raise PoolTimeout(f"{role} has {self._share} questions open: no more are asked at once") from None
+        try:
+            yield
+        finally:
+            share.release()
 
     @asynccontextmanager
     async def _transaction(

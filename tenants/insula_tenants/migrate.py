@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, te
 from sqlalchemy.exc import OperationalError
 
 from insula_tenants import roles
+from insula_tenants.database import LINK
 from insula_tenants.errors import ConfigurationError, Conflict
 from insula_tenants.names import CORE_SCHEMA, OWNER_ROLE, schema_of
 from insula_tenants.schema_versions import versions
@@ -81,7 +82,8 @@ def admin_engine(admin_url: str) -> Engine:
             "prepare_threshold": None,
             "application_name": "insula-migrate",
             "options": "-c lock_timeout=5s -c statement_timeout=300s -c timezone=UTC",
-        },
+        }
+        | LINK,
     )
 
 

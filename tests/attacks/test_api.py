@@ -10,11 +10,13 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 import structlog
+from sqlalchemy import delete, select, update
 
 from insula_platform.app import create_app
 from insula_platform.bundles.files import bundle_path
@@ -23,8 +25,9 @@ from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
 from insula_tenants.telemetry.dead_letters import find_letter
+from insula_tenants.telemetry.models import Latest, Reading
 from tests.attacks.api import SLUGS, Attacker, Operation, operations, routes
-from tests.attacks.conftest import House
+from tests.attacks.conftest import READ_AT, House
 from tests.conftest import Deployment
 from tests.platform.conftest import PASSWORD, UI_SECRET, Live
 from tests.servers.platform import listen, serving
@@ -374,6 +377,27 @@ def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     with attacker.live.deployment.databases.tenant(globex.context) as session:
         letter, payload = find_letter(session, globex.letter)
     assert (payload, letter.replay_requested_at) == (globex.secret.encode(), None)
+
+
+def test_what_is_sent_in_a_body_reaches_ones_own_alone(attacker: Attacker, acme: House, globex: House):
+    """A neighbour's device, its point's id, and both of them: nobody's, and nothing of it is stored there."""
+    at, url = "2026-03-02T12:00:00Z", "/api/v1/tenants/{}/readings"
+    rows = [
+        {"device": globex.device, "name": "temperature", "time": at, "value": 1},
+        {"point": globex.point, "time": at, "value": 1},
+        {"device": acme.device, "name": "temperature", "point": globex.point, "time": at, "value": 2},
+    ]
+    token = attacker.token("acme")
+    answer = attacker.http.post(url.format("acme"), json=rows, headers={"Authorization": f"Bearer {token}"})
+    told = answer.json()
+    assert (told["stored"], [problem["row"] for problem in told["problems"]]) == (1, [1, 2])
+    assert answer.text.replace(globex.device, "").count(globex.secret) == 0
+    for house, values in ((acme, [2.0]), (globex, [])):
+        with attacker.live.deployment.databases.tenant(house.context) as session:
+            query = select(Reading.value).where(Reading.time == datetime.fromisoformat(at))
+            assert session.scalars(query).all() == values
+            session.execute(delete(Reading).where(Reading.time == datetime.fromisoformat(at)))
+            session.execute(update(Latest).values(time=READ_AT[-1], value=house.value))
 
 
 def cursor_of(position: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -18,8 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from insula_tenants.context import TenantContext
 from insula_tenants.database import AsyncDatabases, Databases
 from insula_tenants.devices import list_devices
-from insula_tenants.telemetry.read import read_latest
-from tests.attacks.conftest import House
+from insula_tenants.telemetry import read
+from insula_tenants.telemetry.buckets import Width, bucket_starts
+from insula_tenants.telemetry.read import Answer, Buckets, ReadingsQuery, read_latest, read_readings
+from tests.attacks.conftest import READ_AT, House
 from tests.conftest import Deployment
 
 POOL = 3
@@ -32,7 +35,10 @@ SELECT session_user::text AS login, current_user::text AS role, current_setting(
     (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory') AS locks,
     (SELECT count(*) FROM pg_listening_channels()) AS channels,
     (SELECT count(*) FROM pg_cursors WHERE is_holdable) AS cursors,
-    (SELECT count(*) FROM pg_settings WHERE source = 'session') AS settings
+    (SELECT count(*) FROM pg_settings
+     -- PostgreSQL itself puts a transaction's own two back, and still says that the session has set them.
+     WHERE source = 'session' AND (name, setting) NOT IN
+        (('transaction_isolation', 'read committed'), ('transaction_read_only', 'off'))) AS settings
 """
 CLEAN = {
     "login": "insula_service",
@@ -174,6 +180,55 @@ def test_two_hundred_async_requests_each_see_their_own_tenant_though_many_are_ca
     for number, how in enumerate(ended):
         assert chosen[number] != "stuck" or how == "TimeoutError"
     assert {"answered", "Abandoned", "UndefinedTable", "TimeoutError"} == set(ended)
+
+
+def test_a_tenant_that_asks_much_at_once_leaves_connections_to_its_neighbours(
+    deployment: Deployment, acme: House, globex: House
+):
+    async def scenario() -> None:
+        go = asyncio.Event()
+
+        async def hold(databases: AsyncDatabases) -> None:
+            async with databases.tenant(acme.context):
+                await go.wait()
+
+        async with async_pool(deployment) as databases:
+            held = [asyncio.create_task(hold(databases)) for _ in range(POOL + 2)]
+            await asyncio.sleep(0.3)
+            for _ in range(3):
+                await ask_async(databases, globex, "none")
+            go.set()
+            await asyncio.gather(*held)
+
+    asyncio.run(scenario())
+
+
+def test_a_question_of_many_buckets_is_planned_while_others_are_answered(
+    deployment: Deployment, acme: House, globex: House, monkeypatch: pytest.MonkeyPatch
+):
+    planning, answered = threading.Event(), threading.Event()
+
+    def at_length(*question: Any) -> list[int]:
+        planning.set()
+        assert answered.wait(10), "nobody is answered meanwhile"
+        return bucket_starts(*question)
+
+    monkeypatch.setattr(read, "bucket_starts", at_length)
+
+    async def many(databases: AsyncDatabases) -> Answer:
+        query = ReadingsQuery([acme.point], *READ_AT)
+        async with databases.snapshot(acme.context) as connection:
+            return await read_readings(connection, query, Buckets(Width(3600), "mean", "UTC"))
+
+    async def scenario() -> None:
+        async with async_pool(deployment) as databases:
+            asked = asyncio.create_task(many(databases))
+            await asyncio.to_thread(planning.wait, 10)
+            await ask_async(databases, globex, "none")
+            answered.set()
+            assert [value for *_, value in (await asked).rows] == [acme.value]
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("moment", ["before the role", "after the role", "in a query"])

@@ -79,12 +79,11 @@ def _is_text(expression: ast.expr) -> bool:
 
 
 def _is_composable(expression: ast.expr) -> bool:
-    """`sql.SQL(…)`, whose `format` and `join` quote what they are given."""
-    return (
-        isinstance(expression, ast.Call)
-        and isinstance(expression.func, ast.Attribute)
-        and expression.func.attr == "SQL"
-    )
+    """`sql.SQL(…)`, whose `format` and `join` quote what they are given, or SQLAlchemy's `select(…)`."""
+    match expression:
+        case ast.Call(func=ast.Attribute(attr="SQL") | ast.Name(id="select")):
+            return True
+    return False
 
 
 def _values_of(name: str, tree: ast.Module) -> Iterator[ast.expr]:
@@ -148,6 +147,7 @@ def test_what_this_test_looks_for_is_found(built: str):
         'session.execute(text("SELECT :name"), {"name": name})',
         'connection.execute(sql.SQL("SELECT {}").format(sql.Identifier(name)))',
         "session.execute(select(Device).where(Device.id == number + 1))",
+        "session.execute(select(Device).join(Point, Point.device_id == Device.id))",
         'connection.execute(statement("latest"), parameters)',
         'STATEMENT = "SELECT 1"\nconnection.execute(STATEMENT)',
     ],

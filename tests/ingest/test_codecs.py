@@ -99,6 +99,20 @@ def test_of_endless_garbage_only_the_beginning_is_kept():
     assert decoded.not_kept == 99_980
 
 
+def test_what_is_said_of_garbage_is_short_however_long_it_is():
+    name = "x" * 100_000
+    for document in (
+        {name: 1},
+        {"a": name},
+        [{"n": "a", "v": 1}, {name + "_": 1}],
+        [{"bn": name, "n": "a", "v": 1}],
+        [{"n": name, "v": 1}],
+    ):
+        decoded = decode(document)
+        assert decoded.rejected
+        assert all(len(each.detail) < 200 for each in decoded.rejected)
+
+
 def test_good_neighbours_of_a_bad_value_are_read():
     decoded = decode([{"values": {"a": 1, "b": "x"}}, 5, {"ts": "no", "values": {"c": 1}}, {"d": 2}])
     assert [(value.point, value.value) for value in decoded.values] == [("a", 1.0), ("d", 2.0)]
@@ -112,6 +126,15 @@ def test_a_number_beyond_a_double_spoils_its_own_value_alone(number: str):
     assert [(value.point, value.value) for value in decoded.values] == [("a", 1.0), ("c", 2.0), ("e", 4.0)]
     assert reasons(decoded)[0] == Reason.BAD_VALUE
     assert reasons(decoded)[1] in (Reason.BAD_TIME, Reason.IMPLAUSIBLE_TIME)
+
+
+@pytest.mark.parametrize("number", ["1e281", "-1e281", "1.7e308"])
+def test_values_that_no_two_of_which_could_be_added_are_rejected(number: str):
+    for payload in ('{"values": {"a": %s, "b": 1}}', '[{"n": "a", "v": %s}, {"n": "b", "v": 1}]'):
+        decoded = decode_json((payload % number).encode(), NOW)
+        assert [(value.point, value.value) for value in decoded.values] == [("b", 1.0)]
+        assert [each.reason for each in decoded.rejected] == [Reason.BAD_VALUE]
+    assert decode_json(b'{"values": {"a": 1e280, "b": -1e280}}', NOW).rejected == []
 
 
 def test_half_a_surrogate_pair_spoils_its_own_record_alone():

@@ -98,6 +98,30 @@ def test_a_write_that_never_ends_is_given_up_and_done_again(
     running.stop()
 
 
+def test_a_tenant_whose_tables_are_locked_is_held_and_the_others_go_on(
+    devices: Deployment,
+    ingest_settings: IngestSettings,
+    publish: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr(home, "LONGEST_STATEMENT", 2)
+    neighbours = "tenants/globex/devices/desk-1/telemetry"
+    running = RunningIngest(ingest_settings).start()
+    for topic, context in ((TOPIC, devices.acme), (neighbours, devices.globex)):
+        publish(topic, b'{"values": {"a": 1}}')
+        eventually(lambda context=context: count(devices, context) == 1)
+    with psycopg.connect(devices.admin_url) as other:
+        other.execute(f"LOCK TABLE {devices.acme.schema}.latest IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
+        publish(TOPIC, b'{"values": {"a": 2}}')
+        publish(neighbours, b'{"values": {"a": 2}}')
+        eventually(lambda: count(devices, devices.globex) == 2, seconds=20)
+        eventually(lambda: "tenant acme is held back: canceling statement" in caplog.text, seconds=20)
+        other.rollback()
+    eventually(lambda: count(devices, devices.acme) == 2, seconds=20)
+    running.stop()
+
+
 def test_stopping_does_not_wait_for_a_database_that_is_away(
     postgres_server: PostgresServer, devices: Deployment, ingest_settings: IngestSettings, publish: Publish
 ):

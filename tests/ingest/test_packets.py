@@ -100,9 +100,19 @@ def test_mqtt_3_has_no_properties():
     assert message.payload == b"\x05abc"
 
 
-def test_what_is_no_mqtt_ends_the_connection():
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"\x30\xff\xff\xff\xff\xff",
+        b"\x30\x00",
+        b"\x32\x02\x00\x00",
+        b"\x32\x04\x00\x00\x00\x01",
+        b"\x30\x03\xff\xffx",
+    ],
+)
+def test_what_is_no_mqtt_ends_the_connection(stream: bytes):
     with pytest.raises(MalformedPacketError):
-        splitter().feed(b"\x30\xff\xff\xff\xff\xff")
+        splitter().feed(stream)
 
 
 def test_acknowledgements_are_four_bytes_each():
@@ -114,3 +124,14 @@ def test_topics_name_a_device_and_perhaps_its_gateway():
     assert address_of("tenants/acme/devices/gw/children/desk-1/telemetry") == Address("acme", "desk-1", "gw")
     for topic in ("tenants/acme", "tenants/acme/devices/desk-1/status", "x/acme/devices/d/telemetry", ""):
         assert address_of(topic) is None
+
+
+def test_topics_of_any_length_are_read_and_no_long_ones_are_remembered():
+    """A gateway may make up names for its children, 64 KiB each, as many as it likes."""
+    reader = PacketSplitter(properties=True, most=5000, kept=5000, session=7)
+    short, long = (f"tenants/acme/devices/gw/children/{'x' * size}/telemetry" for size in (40, 4000))
+    for topic in (short, long, long):
+        assert reader.feed(publish(topic, b""))[0][0].topic == topic
+    assert list(reader._topics.values()) == [short]
+    assert address_of(short) == Address("acme", "x" * 40, "gw")
+    assert address_of(long) is None

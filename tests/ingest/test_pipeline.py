@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text
 
-from insula_ingest.codecs import Reason
+from insula_ingest import codecs
+from insula_ingest.codecs import Decoded, Reason
 from insula_ingest.settings import IngestSettings
 from insula_tenants.administration import Administration
 from insula_tenants.broker import RegistryReader
@@ -319,6 +320,33 @@ def test_a_flooding_device_is_throttled_told_of_once_and_its_neighbour_is_not(
     assert counted["dead_letters"] == 1
 
 
+def test_garbage_is_paid_for_as_values_are_and_what_is_over_is_not_even_read(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish, monkeypatch: pytest.MonkeyPatch
+):
+    """A payload of a megabyte of it takes a second of the time that all tenants share."""
+    read: list[bytes] = []
+
+    def decode(payload: bytes, received_at: int) -> Decoded:
+        read.append(payload)
+        return codecs.decode(payload, received_at)
+
+    monkeypatch.setattr("insula_ingest.batch.decode", decode)
+    monkeypatch.setattr("insula_ingest.door.CATCH_UP", 10.0)
+    limit(devices, device_values_per_second=10)
+    with devices.databases.tenant(devices.acme) as session:
+        create_device(session, "desk-2", name="Desk 2")
+    running = RunningIngest(ingest_settings).start()
+    garbage, good = b"[" + b"0," * 5000 + b"0]", telemetry(1.0, point="other")
+    publish(TOPIC, garbage)
+    for second in range(20):
+        publish(TOPIC, telemetry(1.0, second=second))
+    publish(TOPIC.replace("desk-1", "desk-2"), good)
+    eventually(lambda: [point for point, _, _ in readings(devices, devices.acme)] == ["other"])
+    running.stop()
+    assert read == [garbage, good]
+    assert {letter.reason for letter in dead_letters(devices, devices.acme)} == {"bad_shape", "over_quota"}
+
+
 def test_a_tenant_may_have_only_so_many_points(
     devices: Deployment, ingest_settings: IngestSettings, publish: Publish
 ):
@@ -341,7 +369,31 @@ def test_a_reading_beyond_the_retention_is_a_dead_letter_and_a_younger_one_is_st
     assert eventually(lambda: readings(devices, devices.acme)) == [("a", young, 1.0)]
     (letter,) = dead_letters(devices, devices.acme)
     assert letter.reason == Reason.BEYOND_RETENTION
-    assert "30 days" in letter.detail
+    assert f"is before {NOW - timedelta(days=30):%Y-%m-%d}" in letter.detail
+    running.stop()
+
+
+def test_a_reading_from_before_what_was_dropped_is_a_dead_letter_also_when_more_is_kept_by_now(
+    devices: Deployment, ingest_settings: IngestSettings, publish: Publish
+):
+    limit(devices, retention_days=300)
+    dropped_until = NOW - timedelta(days=60)
+    with devices.databases.core() as core:
+        core.execute(
+            text(
+                "INSERT INTO storage_status (tenant_id, engine, complete_until, raw_from, lag_seconds,"
+                " dirty_ranges, dirty_seconds, checked_at)"
+                " VALUES (:tenant, 'postgresql', now(), :raw_from, 0, 0, 0, now())"
+            ),
+            {"tenant": devices.acme.id, "raw_from": dropped_until},
+        )
+    running = RunningIngest(ingest_settings).start()
+    old, young = dropped_until - timedelta(seconds=1), dropped_until
+    publish(TOPIC, json.dumps([{"ts": at.isoformat(), "values": {"a": 1}} for at in (old, young)]).encode())
+    assert eventually(lambda: readings(devices, devices.acme)) == [("a", young, 1.0)]
+    (letter,) = dead_letters(devices, devices.acme)
+    assert letter.reason == Reason.BEYOND_RETENTION
+    assert f"is before {dropped_until:%Y-%m-%d}" in letter.detail
     running.stop()
 
 

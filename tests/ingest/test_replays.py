@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from insula_ingest import replays as replays_module
+from insula_ingest.messages import Message
 from insula_ingest.settings import IngestSettings
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import create_device
@@ -169,6 +170,34 @@ def test_requests_for_nobody_disturb_nothing(
     mark(devices, devices.acme)
     publish(POKE, b"")
     eventually(lambda: not dead_letters(devices, devices.acme))
+
+
+def test_requests_without_end_take_no_room_from_others_messages(
+    devices: Deployment, ingest: RunningIngest, publish: Publish, monkeypatch: pytest.MonkeyPatch
+):
+    begun, go = threading.Event(), threading.Event()
+    work = ingest.service._replays._work
+
+    def slowly(message: Message) -> None:
+        begun.set()
+        assert go.wait(20)
+        work(message)
+
+    monkeypatch.setattr(ingest.service._replays, "_work", slowly)
+    source = ingest.service._source
+    publish(POKE, b"")
+    assert begun.wait(10)
+    put_aside(devices, devices.acme, unknown(telemetry(1.5)))
+    add_lamp(devices)
+    mark(devices, devices.acme)
+    before = source.acknowledged
+    for _ in range(50):
+        publish(POKE, b"")
+    eventually(lambda: source.acknowledged - before == 49)
+    assert source.in_flight == 2
+    go.set()
+    eventually(lambda: source.in_flight == 0)
+    assert not dead_letters(devices, devices.acme)
 
 
 def test_many_are_worked_off_by_several_processes_without_being_stored_twice(

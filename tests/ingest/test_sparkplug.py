@@ -78,7 +78,7 @@ def reasons(decoded: Decoded) -> list[Reason]:
         (UINT64, "long_value", 2**64 - 1, float(2**64 - 1)),
         (FLOAT, "float_value", 21.5, 21.5),
         (FLOAT, "double_value", 21.1, 21.1),
-        (DOUBLE, "double_value", -1e300, -1e300),
+        (DOUBLE, "double_value", -1e280, -1e280),
         (BOOLEAN, "boolean_value", True, 1),
         (BOOLEAN, "boolean_value", False, 0),
         (0, "float_value", 21.5, 21.5),

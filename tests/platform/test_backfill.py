@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -216,6 +218,7 @@ def test_points_may_be_named_by_their_id(deployment: Deployment, send, device: s
         ({"value": None}, "value", "bad_value"),
         ({"value": math.nan}, "value", "bad_value"),
         ({"value": math.inf}, "value", "bad_value"),
+        ({"value": -1e281}, "value", "bad_value"),
         ({"value": {}}, "value", "bad_value"),
         ({"value": 10**400}, "value", "bad_value"),
     ],
@@ -231,6 +234,40 @@ def test_a_bad_row_is_told_and_its_neighbours_are_stored(
     assert (problem["row"], problem["field"], problem["reason"]) == (2, field, reason)
     assert problem["detail"]
     assert [value for _, _, value in stored(deployment, device)] == [0.0, 2 / 7]
+
+
+def test_what_is_kept_is_asked_again_while_an_upload_goes_on(
+    deployment: Deployment, send, device: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "LOOK_EVERY", 0)
+    monkeypatch.setattr(service_module, "BATCH_ROWS", 1)
+
+    def drop_readings(until: datetime | None) -> None:
+        with deployment.databases.core() as core:
+            core.execute(
+                text(
+                    "INSERT INTO storage_status (tenant_id, engine, complete_until, raw_from, lag_seconds,"
+                    " dirty_ranges, dirty_seconds, checked_at)"
+                    " VALUES (:tenant, 'postgresql', now(), :until, 0, 0, 0, now())"
+                    " ON CONFLICT (tenant_id) DO UPDATE SET raw_from = excluded.raw_from"
+                ),
+                {"tenant": deployment.acme.id, "until": until},
+            )
+
+    def lines() -> Iterator[bytes]:
+        rows = rows_of(device, 3)
+        yield as_lines(rows[:1]) + b"\n"
+        eventually(lambda: stored(deployment, device))
+        drop_readings(AT + timedelta(minutes=2))
+        yield as_lines(rows[1:])
+
+    try:
+        answer = send(lines(), NDJSON).json()
+    finally:
+        drop_readings(None)
+    assert (answer["stored"], answer["rejected"]) == (2, 1)
+    (problem,) = answer["problems"]
+    assert (problem["row"], problem["reason"]) == (2, "beyond_retention")
 
 
 @pytest.mark.parametrize(
@@ -443,6 +480,40 @@ def test_mutated_arrow_streams_end_in_an_answer():
     assert good > 0
 
 
+def test_a_long_text_in_a_dictionary_is_there_once_however_many_rows_have_it():
+    device = pa.DictionaryArray.from_arrays(
+        pa.array([0] * 5000 + [None], pa.int8()), pa.array(["x" * 1_000_000])
+    )
+    table = small_table().take(pa.array([0] * 5001)).set_column(0, "device", device)
+    stream = io.BytesIO(arrow_stream(table))
+    tracemalloc.start()
+    try:
+        rows = list(read_arrow(stream))
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+    assert [len(rows), rows[0][2], rows[-1][2]] == [5001, "x" * 1_000_000, None]
+
+
+@pytest.mark.parametrize("deltas", [False, True])
+def test_dictionaries_are_bounded_in_all(deltas: bool):
+    """One that takes the place of another counts alone; one that adds to another counts with it."""
+    sink = io.BytesIO()
+    schema = small_table(pa.array(["x"]).dictionary_encode()).schema
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=deltas)
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        texts: list[str] = []
+        for number in range(6):
+            texts = [*(texts if deltas else []), str(number) * 1_000_000]
+            device = pa.DictionaryArray.from_arrays(pa.array([len(texts) - 1], pa.int32()), pa.array(texts))
+            writer.write_table(small_table(device))
+    if deltas:
+        with pytest.raises(Unreadable, match="dictionaries of more than"):
+            list(read_arrow(io.BytesIO(sink.getvalue())))
+    else:
+        assert len(list(read_arrow(io.BytesIO(sink.getvalue())))) == 6
+
+
 # Ends
 
 
@@ -534,6 +605,23 @@ def test_a_client_that_sends_nothing_any_more_is_told_so(
 
     answer = send(stalls())
     go.set()
+    assert (answer.status_code, answer.json()["type"]) == (408, "/problems/timeout")
+    assert (answer.json()["stored"], len(stored(deployment, device))) == (5, 5)
+
+
+def test_a_client_that_sends_a_byte_now_and_then_does_not_keep_others_waiting(
+    deployment: Deployment, send, device: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(body_module, "PATIENCE", 1.0)
+    monkeypatch.setattr(body_module, "SLOWEST", 10_000_000)
+
+    def trickles() -> Iterator[bytes]:
+        yield as_csv(rows_of(device, 5))
+        for _ in range(100):
+            time.sleep(0.1)
+            yield b"\n"
+
+    answer = send(trickles())
     assert (answer.status_code, answer.json()["type"]) == (408, "/problems/timeout")
     assert (answer.json()["stored"], len(stored(deployment, device))) == (5, 5)
 
@@ -655,6 +743,19 @@ def test_memory_does_not_grow_with_the_rows(
     few, many = peak(2000), peak(12_000)
     assert many < 1.3 * few
     assert many < 4 * 1024 * 1024
+
+
+def test_a_row_of_csv_ends_somewhere_though_its_cells_have_line_breaks():
+    def chunks() -> Iterator[bytes]:
+        yield b'device,name,time,value\nlamp,"power",1,1\n'
+        for number in itertools.count():
+            assert number < 100, "a row without an end is kept in memory"
+            yield b'"a\nb",' * 1000
+
+    rows = read_csv(chunks())
+    assert next(rows) == (2, None, "lamp", "power", 1.0, 1.0)
+    with pytest.raises(Unreadable, match="a row longer than 65536 characters"):
+        next(rows)
 
 
 def test_rows_are_found_however_the_body_is_cut(device: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -20,6 +21,7 @@ from insula_platform import link as link_module
 from insula_platform.app import create_app
 from insula_platform.link import BrokerLink
 from insula_platform.live import listener as listener_module
+from insula_platform.live.hub import LiveHub, TooManyStreams
 from insula_platform.live.listener import Listener, Wanted
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.tokens import write_access_token
@@ -28,6 +30,7 @@ from insula_platform.settings import PlatformSettings
 from insula_tenants.broker import INGEST, PLATFORM, BrokerUnreachable
 from insula_tenants.broker.topics import BEGINS, encode_values, values_topic
 from insula_tenants.context import TenantContext
+from insula_tenants.database import AsyncDatabases
 from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.lifecycle import resume_tenant, suspend_tenant
 from insula_tenants.spaces import ensure_space
@@ -391,6 +394,22 @@ def test_a_tenant_has_so_many_streams_and_its_neighbour_as_many(live: Live, poin
             return answer.status_code == 200
 
     eventually(opens_again, what="room for a stream after the others are closed")
+
+
+def test_streams_that_nobody_reads_do_not_add_up_when_their_tokens_expire(deployment: Deployment):
+    async def scenario() -> None:
+        databases = AsyncDatabases({"main": deployment.service_url})
+        hub = LiveHub(databases, None, most=2)
+        with ExitStack() as stack:
+            for expires_at in (time.time() - 1, time.time() - 1, time.time() + 60):
+                stack.enter_context(hub.join(deployment.acme, Wanted(), expires_at))
+            stack.enter_context(hub.join(deployment.acme, Wanted(), time.time() - 1))
+            with pytest.raises(TooManyStreams):
+                stack.enter_context(hub.join(deployment.acme, Wanted(), time.time() + 60))
+            stack.enter_context(hub.join(deployment.globex, Wanted(), time.time() + 60))
+        await hub.close()
+
+    asyncio.run(scenario())
 
 
 def test_rooms_are_empty_when_everybody_has_left(live: Live, points: dict[str, list[int]]):

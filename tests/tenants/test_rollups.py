@@ -5,22 +5,28 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import psycopg
 import pytest
+from alembic import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 
 from insula_tenants.administration import Administration
+from insula_tenants.migrate import admin_engine, upgrade_tenant
+from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.rollups import mark
 from insula_tenants.rollups.access import alone_in
 from insula_tenants.rollups.slices import DAY, QUARTER, Stretch, first_slice, floor, merged
+from insula_tenants.telemetry.reasons import LARGEST
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.tenants.history import Clock, Tenant, clock, tenant_of
+from tests.waiting import eventually
 
 __all__ = ["clock"]
 
@@ -199,6 +205,45 @@ def test_a_tenant_with_readings_from_before_rollups_is_rolled_up_from_its_beginn
     assert tenant.check() > 2 * (96 + 24)
 
 
+def test_first_readings_that_come_while_a_tenant_gets_its_rollups_are_rolled_up(
+    fresh_deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+):
+    with (
+        monkeypatch.context() as before,
+        closing(Administration({"main": fresh_deployment.admin_url})) as admins,
+    ):
+        upgrade = command.upgrade
+        before.setattr(command, "upgrade", lambda config, _newest: upgrade(config, "0001"))
+        create_tenant(admins, "early", "Early")
+    with fresh_deployment.databases.core() as core:
+        context = resolve_tenant(core, "early")
+
+    def migrate() -> None:
+        with admin_engine(fresh_deployment.admin_url).begin() as connection:
+            upgrade_tenant(connection, "early")
+
+    def waits() -> bool:
+        with psycopg.connect(fresh_deployment.admin_url) as admin:
+            query = (
+                "SELECT FROM pg_stat_activity WHERE application_name = 'insula-migrate'"
+                " AND cardinality(pg_blocking_pids(pid)) > 0"
+            )
+            return admin.execute(query).rowcount > 0
+
+    migrating = threading.Thread(target=migrate)
+    with psycopg.connect(fresh_deployment.service_url, autocommit=True) as old_release:
+        with old_release.transaction():
+            now = int(datetime.now(UTC).timestamp() * 1e6)
+            TelemetryWriter(old_release).write([TenantBatch(context, {(1, now): 1.0})])
+            migrating.start()
+            eventually(waits)
+        migrating.join(30)
+    with fresh_deployment.databases.tenant(context) as session:
+        assert session.scalar(text("SELECT complete_until FROM rollup_state")) == datetime(
+            2000, 1, 1, tzinfo=UTC
+        )
+
+
 def test_an_operator_can_have_rollups_made_anew(tenant: Tenant):
     minutes(tenant, timedelta(days=3), timedelta(days=2))
     tenant.refresh()
@@ -223,6 +268,14 @@ def test_falls_of_a_counter_are_kept_and_more_than_four_are_counted_alone(tenant
     assert day["falls"] in ([90, 3, 80, 2], [80, 2, 90, 3])
     (gauge,) = tenant.rows("SELECT * FROM readings_1d WHERE point_id = 2")
     assert (gauge["fall_count"], gauge["falls"]) == (9, [])
+
+
+def test_the_largest_values_are_rolled_up(tenant: Tenant):
+    """A sum or an area beyond a double would be an error, and end all rollups of the tenant."""
+    start = tenant.clock.now - 3 * DAY
+    tenant.write({(1, start + step * MINUTE): LARGEST for step in range(2 * 24 * 60)})
+    assert tenant.refresh() is False
+    assert tenant.check() > 0
 
 
 times = st.integers(0, 4000).map(lambda minute: datetime(2026, 1, 1, tzinfo=UTC) + minute * MINUTE)

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from insula_tenants.rollups import tend_tenant
+from insula_tenants.quotas import allowance_of
+from insula_tenants.rollups import survey, tend_tenant
+from insula_tenants.rollups.access import alone_in
 from insula_tenants.rollups.slices import DAY
 from insula_tenants.rollups.upkeep import fitting_span
+from insula_tenants.storage import detect_engine
 from insula_tenants.storage.engine import Piece
+from insula_tenants.telemetry.buckets import instant, microseconds
 from tests.conftest import Deployment
 from tests.tenants.history import WIDTHS, Clock, Tenant, clock, tenant_of
 
@@ -93,6 +97,26 @@ def test_raw_readings_go_when_the_plan_says_so_and_rollups_stay(tenant: Tenant):
     assert len(old(before)["readings_1h"]) > 1000
 
 
+def test_a_piece_that_is_being_read_keeps_no_other_from_going(tenant: Tenant):
+    hours(tenant, timedelta(days=120), timedelta())
+    with alone_in(tenant.admins, tenant.context) as connection:
+        assert connection is not None
+        pieces = [
+            each for each in detect_engine(connection).pieces(connection) if each.relation == "readings"
+        ]
+    read = pieces[0]
+    with tenant.administrator.transaction():
+        tenant.rows(f"SELECT count(*) FROM {read.table}")
+        figures = tend_tenant(tenant.admins, tenant.context, 30)
+        assert figures is not None
+        assert figures.raw_from == raw_from(tenant) > pieces[1].ending  # type: ignore[operator]
+    left = [row["at"] for row in tenant.rows("SELECT DISTINCT date_trunc('day', time) AS at FROM readings")]
+    assert min(left) < read.ending
+    assert not [at for at in left if read.ending <= at < figures.raw_from]
+    tend_tenant(tenant.admins, tenant.context, 30)
+    assert tenant.rows("SELECT min(time) >= %(gone)s AS gone FROM readings", gone=figures.raw_from)[0]["gone"]
+
+
 def test_nothing_is_dropped_that_is_still_to_be_rolled_up(tenant: Tenant):
     hours(tenant, timedelta(days=120), timedelta(days=60))
     tenant.write({(1, tenant.clock.now - 90 * DAY): 1.0})
@@ -118,6 +142,11 @@ def test_readings_are_kept_for_ever_without_a_limit_and_a_raised_limit_brings_no
     gone_before = raw_from(tenant)
     tend_tenant(tenant.admins, tenant.context, 100)
     assert raw_from(tenant) == gone_before is not None
+    # So no reading from before is taken, whatever the limit is by now.
+    survey(tenant.admins)
+    with tenant.deployment.databases.core() as core:
+        quotas = allowance_of(core, tenant.context.id)
+    assert instant(quotas.kept_from(microseconds(tenant.clock.now))) == gone_before
 
 
 def test_old_readings_are_compressed_and_can_be_corrected_and_added_to(tenant: Tenant, compresses: bool):

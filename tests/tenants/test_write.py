@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 from sqlalchemy import select
 
 from insula_tenants.context import TenantContext
-from insula_tenants.telemetry.models import Latest, Reading
-from insula_tenants.telemetry.write import COPIED_FROM, TelemetryWriter, TenantBatch
+from insula_tenants.database import SET_ROLE
+from insula_tenants.telemetry import write
+from insula_tenants.telemetry.models import DeadLetter, Latest, Reading
+from insula_tenants.telemetry.write import (
+    COPIED_FROM,
+    MAX_DETAIL,
+    MAX_KEPT_PAYLOAD,
+    NewDeadLetter,
+    TelemetryWriter,
+    TenantBatch,
+)
 from tests.conftest import Deployment
+from tests.waiting import eventually
 
 NOW = time.time_ns() // 1000
 MANY = 3 * COPIED_FROM
@@ -68,6 +80,64 @@ def test_copied_readings_that_are_there_already_replace_the_old_ones(
     assert len(stored(fresh_deployment, fresh_deployment.globex)) == 3
 
 
+def test_one_who_copies_and_one_who_inserts_the_same_reading_wait_for_each_other_in_turn(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    acme = fresh_deployment.acme
+    TelemetryWriter(connection).write([batch(acme, 1)])
+    again = batch(acme, 1, plus=1.0)
+    failed: list[BaseException] = []
+
+    def insert() -> None:
+        try:
+            TelemetryWriter(connection).write([again])
+        except BaseException as error:
+            failed.append(error)
+
+    with psycopg.connect(fresh_deployment.service_url, autocommit=True) as copying:
+        with copying.transaction():
+            copying.execute(SET_ROLE, (acme.schema,))
+            copying.execute("UPDATE readings SET value = value")  # it holds the reading, as after its COPY
+            thread = threading.Thread(target=insert)
+            thread.start()
+            eventually(lambda: waits(fresh_deployment, connection))
+            copying.execute("UPDATE latest SET value = value")
+        thread.join(10)
+    assert failed == []
+    assert stored(fresh_deployment, acme) == again.readings
+
+
+def waits(deployment: Deployment, connection: psycopg.Connection) -> bool:
+    """Whether this connection waits for a lock of another."""
+    with psycopg.connect(deployment.admin_url) as admin:
+        query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+        row = admin.execute(query, (connection.info.backend_pid,)).fetchone()
+    return row == (True,)
+
+
+def test_a_writer_that_was_stopped_in_the_middle_does_not_commit_later(
+    fresh_deployment: Deployment, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(write, "LONGEST_PAUSE", 1)
+    writer = TelemetryWriter(connection)
+
+    def write_and_stop_before_the_commit() -> None:
+        with connection.transaction():
+            writer.write([batch(fresh_deployment.acme, 3)])
+            eventually(lambda: not is_there(fresh_deployment, connection))
+
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        write_and_stop_before_the_commit()
+    assert stored(fresh_deployment, fresh_deployment.acme) == {}
+
+
+def is_there(deployment: Deployment, connection: psycopg.Connection) -> bool:
+    """Whether the server still serves this connection."""
+    with psycopg.connect(deployment.admin_url) as admin:
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        return admin.execute(query, (connection.info.backend_pid,)).rowcount > 0
+
+
 def test_a_refused_batch_stores_nothing_of_anybody(
     fresh_deployment: Deployment, connection: psycopg.Connection
 ):
@@ -77,6 +147,18 @@ def test_a_refused_batch_stores_nothing_of_anybody(
         TelemetryWriter(connection).write([batch(fresh_deployment.acme, MANY), bad])
     assert stored(fresh_deployment, fresh_deployment.acme) == {}
     assert stored(fresh_deployment, fresh_deployment.globex) == {}
+
+
+def test_of_a_dead_letter_no_more_is_kept_than_is_counted(
+    fresh_deployment: Deployment, connection: psycopg.Connection
+):
+    """Bounds are of rows and of payloads: a detail without an end would fill the disk beside them."""
+    acme = fresh_deployment.acme
+    letter = NewDeadLetter(datetime.now(UTC), "topic", "lamp", "malformed", "x" * 1_000_000, b"x" * 1_000_000)
+    TelemetryWriter(connection).write([TenantBatch(acme, dead_letters=[letter])])
+    with fresh_deployment.databases.tenant(acme) as session:
+        (kept,) = session.execute(select(DeadLetter.detail, DeadLetter.payload)).all()
+    assert [len(part) for part in kept] == [MAX_DETAIL, MAX_KEPT_PAYLOAD]
 
 
 def test_the_role_is_the_tenants_own_on_both_ways(

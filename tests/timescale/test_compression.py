@@ -9,7 +9,7 @@ from insula_tenants.storage.engine import Piece
 from insula_tenants.storage.timescale import TimescaleEngine
 from tests.timescale.conftest import Timescale
 from tests.timescale.rollup_model import differences
-from tests.timescale.test_aggregates import corrections, days, refresh
+from tests.timescale.test_aggregates import START, corrections, days, microseconds, refresh
 
 ENGINE = TimescaleEngine()
 
@@ -62,6 +62,23 @@ def test_late_readings_and_corrections_go_into_a_compressed_chunk(
         assert content(connection) == now
         refresh(connection, 1, 2)
         assert differences(connection, now) == []
+
+
+def test_many_compressed_readings_may_come_again_at_once(timescale: Timescale, tenant: TenantContext):
+    points = 130  # each has a thousand readings packed together, of which one comes again
+    start = microseconds(START)
+    readings = {
+        (point, start + n * 60_000_000): float(n) for point in range(1, points + 1) for n in range(1000)
+    }
+    timescale.write(tenant, readings)
+    with timescale.owner(tenant) as connection:
+        for piece in raw_pieces(connection):
+            ENGINE.compress(connection, piece)
+    corrected = {(point, start): -1.0 for point in range(1, points + 1)}
+    timescale.write(tenant, corrected)
+    with timescale.owner(tenant) as connection:
+        query = text("SELECT count(*), count(*) FILTER (WHERE value = -1) FROM readings")
+        assert connection.execute(query).one() == (len(readings), points)
 
 
 def test_rollups_are_compressed_too_and_still_refreshed(timescale: Timescale, tenant: TenantContext):

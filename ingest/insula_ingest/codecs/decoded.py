@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from insula_tenants.telemetry.reasons import EARLIEST, MAX_AHEAD, Reason
+from insula_tenants.telemetry.reasons import EARLIEST, LARGEST, MAX_AHEAD, Reason
 
 __all__ = [
     "EARLIEST",
+    "LARGEST",
     "MAX_AHEAD",
     "MOST_REJECTIONS",
     "Decoded",
@@ -20,6 +21,7 @@ __all__ = [
     "number",
     "plausible",
     "shown",
+    "storable",
 ]
 
 Microseconds = int
@@ -90,6 +92,13 @@ class Decoded:
     metrics: Metrics | None = None
     """Of a Sparkplug payload alone."""
 
+    @property
+    def counted(self) -> int:
+        """What the limits of values count. What is no value took its time, too, where there is much of it."""
+        if self.metrics is None:
+            return len(self.values) + self.not_kept
+        return max(len(self.values) + len(self.metrics.pending), len(self.metrics.told)) + self.not_kept
+
     def reject(self, reason: Reason, detail: str) -> None:
         """Note something that could not be read."""
         if len(self.rejected) < MOST_REJECTIONS:
@@ -107,6 +116,12 @@ def number(value: object) -> float | None:
     except OverflowError:
         return None
     return converted if math.isfinite(converted) else None
+
+
+def storable(value: object) -> float | None:
+    """`value` as a float of at most `LARGEST`; booleans are 0 and 1; None for anything else."""
+    converted = number(value)
+    return converted if converted is not None and abs(converted) <= LARGEST else None
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -17,6 +17,7 @@ from insula_ingest.codecs.decoded import (
     number,
     plausible,
     shown,
+    storable,
 )
 from insula_ingest.codecs.plain_json import decode_plain
 from insula_ingest.codecs.senml import decode_senml, is_senml
@@ -101,7 +102,7 @@ def _decode_record(record: Any, received_at: Microseconds, decoded: Decoded, whe
             decoded.reject(
                 Reason.BAD_NAME, f"{where}{shown(name)}: a name has 1 to 128 letters, digits and _ . : / -"
             )
-        elif (as_number := number(value)) is None:
+        elif (as_number := storable(value)) is None:
             decoded.reject(
                 Reason.BAD_VALUE,
                 f"{where}{name}: {shown(value)} is neither a finite number nor true or false",

@@ -7,11 +7,10 @@ general decoder, which knows what to say about it; where this one answers, both 
 from __future__ import annotations
 
 from functools import lru_cache
-from math import isfinite
 
 import msgspec
 
-from insula_ingest.codecs.decoded import EARLIEST, MAX_AHEAD, Decoded, Microseconds, Value
+from insula_ingest.codecs.decoded import EARLIEST, LARGEST, MAX_AHEAD, Decoded, Microseconds, Value
 from insula_tenants.names import is_point_name
 
 
@@ -37,7 +36,7 @@ def decode_plain(payload: bytes, received_at: Microseconds) -> Decoded | None:
             return None
     decoded = Decoded()
     for name, value in telemetry.values.items():
-        if not _is_name(name) or not isfinite(value):
+        if not _is_name(name) or not abs(value) <= LARGEST:
             return None
         decoded.values.append(Value(name, time, float(value)))
     return decoded if decoded.values else None

@@ -17,12 +17,14 @@ from insula_ingest.codecs.decoded import (
     number,
     plausible,
     shown,
+    storable,
 )
 from insula_tenants.names import is_point_name
 
 _LABELS = frozenset({"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"})
 _RELATIVE_BELOW = 2**28
 _VERSION = 10
+_LONG_NAME = 200
 
 
 def is_senml(document: Any) -> bool:
@@ -62,7 +64,7 @@ def _base_fields(record: dict[str, Any], base: _Base, decoded: Decoded, where: s
     must_understand = [label for label in record if label.endswith("_")]
     if must_understand:
         decoded.reject(
-            Reason.BAD_SHAPE, f"{where}{must_understand[0]}: unknown, and SenML says to stop there"
+            Reason.BAD_SHAPE, f"{where}{shown(must_understand[0])}: unknown, and SenML says to stop there"
         )
         return False
     version = record.get("bver", _VERSION)
@@ -73,7 +75,8 @@ def _base_fields(record: dict[str, Any], base: _Base, decoded: Decoded, where: s
         if not isinstance(record["bn"], str):
             decoded.reject(Reason.BAD_NAME, f"{where}bn: {shown(record['bn'])} is no text")
             return False
-        base.name = record["bn"]
+        # Before each record's own name a long one would be copied anew; no point has one as long as this.
+        base.name = record["bn"][:_LONG_NAME]
     for label, attribute in (("bt", "time"), ("bv", "value")):
         if label in record:
             given = number(record[label])
@@ -124,7 +127,7 @@ def _value(record: dict[str, Any], base: _Base, decoded: Decoded, where: str) ->
         return float(record["vb"])
     given = record.get("v")
     value = None if isinstance(given, bool) else number(given)
-    if value is not None and (total := number(value + base.value)) is not None:
+    if value is not None and (total := storable(value + base.value)) is not None:
         return total
     label = next((label for label in ("v", "vb", "vs", "vd", "s") if label in record), "v")
     decoded.reject(

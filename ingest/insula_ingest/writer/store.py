@@ -16,6 +16,14 @@ from insula_tenants.telemetry.write import TelemetryWriter
 
 log = logging.getLogger(__name__)
 
+_OF_ONE_TENANT = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.ConfigurationLimitExceeded,
+    psycopg.errors.ProgramLimitExceeded,
+)
+"""Operational errors of a database that answers: one tenant's tables are locked, or its rows too much."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -52,11 +60,11 @@ class Store:
         outcome = Outcome()
         try:
             writer.write([part.batch for part in parts])
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            raise
-        except psycopg.Error:
+        except psycopg.Error as error:
+            if _is_outage(error):
+                raise
             for part in parts:
-                self._write_alone(writer, part, outcome)
+                self._write_alone(self._home.open(), part, outcome)  # each has the time of a whole write
         else:
             outcome.stored += parts
         return outcome
@@ -64,10 +72,13 @@ class Store:
     def _write_alone(self, writer: TelemetryWriter, part: Part, outcome: Outcome) -> None:
         try:
             writer.write([part.batch])
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            raise
         except psycopg.Error as error:
+            if _is_outage(error):
+                raise
             reason = str(error).splitlines()[0]
+            if isinstance(error, _OF_ONE_TENANT):  # it may go by: nothing is wrong with the messages
+                outcome.held.append((part, reason))
+                return
         else:
             outcome.stored.append(part)
             return
@@ -79,9 +90,16 @@ class Store:
         part.values = 0
         try:
             writer.write([part.batch])
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            raise
-        except psycopg.Error:
+        except psycopg.Error as error:
+            if _is_outage(error):
+                raise
             outcome.held.append((part, reason))
         else:
             outcome.stored.append(part)
+
+
+def _is_outage(error: psycopg.Error) -> bool:
+    """Whether the database is away, so that nobody's part can be written."""
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
+        error, _OF_ONE_TENANT
+    )

@@ -1,15 +1,16 @@
 """Rows from an Arrow IPC stream, whose messages are looked at before pyarrow may allocate for them.
 
 The framing (https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format) is read along: a
-record batch may be compressed, and then says itself how large it unfolds to. Those are not taken. Each batch
-is validated in full, as its buffers may not hold what it says.
+record batch may be compressed, and then says itself how large it unfolds to. Those are not taken.
+Dictionaries are kept for all batches that follow, so they are bounded together. Each batch is validated in
+full, as its buffers may not hold what it says.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -18,6 +19,10 @@ from insula_platform.backfill.formats import COLUMNS, Malformed, RawRow, check_c
 
 MAX_BATCH_BYTES = 64 * 1024 * 1024
 """Bytes of one message of the stream: a record batch."""
+MAX_METADATA_BYTES = 1024 * 1024
+"""Bytes of what a message says of itself; of the schema, for one."""
+MAX_DICTIONARY_BYTES = 4 * 1024 * 1024
+"""Bytes of all dictionaries that are in force: a hundred thousand names."""
 SLICE_ROWS = 10_000
 """Rows that are Python objects at a time."""
 
@@ -102,6 +107,11 @@ def _plain(column: Any) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         # As milliseconds since the epoch, which is how JSON writes a time that is no text.
         return [None if time is None else time / 1000 for time in _microseconds(column)]
+    if pa.types.is_dictionary(column.type):
+        # Each entry once: `to_pylist` would make a text of its own for each row, however long it is.
+        used = column.indices.unique()
+        texts = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+        return [texts[index] for index in column.indices.to_pylist()]
     return column.to_pylist()  # type: ignore[no-any-return] # pyarrow is untyped
 
 
@@ -117,6 +127,8 @@ class _Watched:
         self._pending = b""
         self._wanted = 4
         self._inside = "continuation"
+        self._dictionaries: dict[int, int] = {}
+        """Bytes of each, by its number."""
 
     @property
     def closed(self) -> bool:
@@ -146,17 +158,40 @@ class _Watched:
             self._inside, self._wanted = "length", 4
         elif self._inside == "length":
             length = int.from_bytes(self._pending, "little", signed=True)
-            if not 0 <= length <= MAX_BATCH_BYTES:
+            if not 0 <= length <= MAX_METADATA_BYTES:
                 raise Unreadable("a message of the Arrow stream has no plausible length")
             self._inside, self._wanted = ("metadata", length) if length else ("continuation", 4)
         else:
-            body = _body_length(self._pending) if self._inside == "metadata" else 0
+            body = self._body_length() if self._inside == "metadata" else 0
             self._inside, self._wanted = ("body", body) if body else ("continuation", 4)
         self._pending = b""
 
+    def _body_length(self) -> int:
+        message = _read_message(self._pending)
+        if message.dictionary is not None:
+            held = self._dictionaries.get(message.dictionary, 0) if message.is_delta else 0
+            self._dictionaries[message.dictionary] = held + message.body
+            if sum(self._dictionaries.values()) > MAX_DICTIONARY_BYTES:
+                raise Unreadable(
+                    f"dictionaries of more than {MAX_DICTIONARY_BYTES} bytes: send the columns as plain text"
+                )
+        return message.body
 
-def _body_length(metadata: bytes) -> int:
-    """Bytes of the message's body; raises `Unreadable` when it is compressed, or is no message."""
+
+class _Message(NamedTuple):
+    """What a message says of itself."""
+
+    body: int
+    """Bytes."""
+    dictionary: int | None
+    """Its number, when the message brings one."""
+    is_delta: bool
+    """Whether it goes on with the dictionary that is there."""
+
+
+def _read_message(metadata: bytes) -> _Message:
+    """Raises `Unreadable` when the message's body is compressed or too large, or it is no message."""
+    dictionary, is_delta = None, False
     try:
         message = struct.unpack_from("<I", metadata, 0)[0]
         kind_at, header_at, length_at = (_field(metadata, message, number) for number in (1, 2, 3))
@@ -165,6 +200,9 @@ def _body_length(metadata: bytes) -> int:
         if header_at:
             header = header_at + struct.unpack_from("<I", metadata, header_at)[0]
             if kind == _DICTIONARY_BATCH:  # holds a record batch
+                number_at, delta_at = _field(metadata, header, 0), _field(metadata, header, 2)
+                dictionary = struct.unpack_from("<q", metadata, number_at)[0] if number_at else 0
+                is_delta = bool(delta_at and metadata[delta_at])
                 data_at = _field(metadata, header, 1)
                 header = data_at + struct.unpack_from("<I", metadata, data_at)[0]
             if kind in {_DICTIONARY_BATCH, _RECORD_BATCH} and _field(metadata, header, 3):
@@ -173,7 +211,7 @@ def _body_length(metadata: bytes) -> int:
         raise Unreadable("a message of the Arrow stream is damaged") from None
     if not 0 <= length <= MAX_BATCH_BYTES:
         raise Unreadable(f"a record batch of {length} bytes: send batches of at most {MAX_BATCH_BYTES} bytes")
-    return int(length)
+    return _Message(int(length), dictionary, is_delta)
 
 
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 
 from anyio import from_thread
@@ -13,6 +14,8 @@ MAX_BYTES = 1024 * 1024 * 1024
 """Of one body."""
 PATIENCE = 30.0
 """Seconds that a client may send nothing."""
+SLOWEST = 8 * 1024
+"""Bytes a second that a client must send in the long run: an upload keeps others waiting."""
 
 
 class Body:
@@ -26,6 +29,8 @@ class Body:
         self._most = most_at_once
         self._rest = b""
         self._bytes = 0
+        self._waited = 0.0
+        """Seconds for the client; what we do meanwhile is not its fault."""
 
     def __iter__(self) -> Iterator[bytes]:
         """The chunks. Raises `BodyTooLarge`, `Stalled`, and Starlette's `ClientDisconnect`."""
@@ -47,8 +52,12 @@ class Body:
         return data[:size]
 
     def _next(self) -> bytes:
+        begun = time.monotonic()
         chunk = from_thread.run(self._receive)
+        self._waited += time.monotonic() - begun
         self._bytes += len(chunk)
+        if self._waited > PATIENCE + self._bytes / SLOWEST:
+            raise Stalled(f"less than {SLOWEST} bytes a second came: send faster, or in parts")
         if self._bytes > MAX_BYTES:
             raise BodyTooLarge(f"a body has at most {MAX_BYTES} bytes: send it in parts")
         return chunk

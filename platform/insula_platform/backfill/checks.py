@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from insula_platform.backfill.formats import RawRow
 from insula_tenants.devices.resolution import PointName
 from insula_tenants.names import is_point_name
-from insula_tenants.telemetry.reasons import EARLIEST, Reason
+from insula_tenants.telemetry.reasons import EARLIEST, LARGEST, Reason
 
 _QUOTED = 60
 
@@ -63,7 +63,7 @@ def check_row(raw: RawRow, window: Window) -> Checked | RowProblem:
     if reason := _why_not(time, window):
         return RowProblem(row, "time", reason, _TIMES[reason].format(_shown(given_time)))
     value = _number(given_value)
-    if value is None:
+    if value is None or abs(value) > LARGEST:
         return RowProblem(
             row,
             "value",

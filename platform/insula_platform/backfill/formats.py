@@ -10,7 +10,7 @@ import csv
 import json
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from insula_platform.backfill.errors import Unreadable
 
@@ -34,15 +34,15 @@ Rows = Iterator[RawRow | Malformed]
 
 def read_csv(chunks: Iterable[bytes]) -> Rows:
     """Rows of a CSV (RFC 4180) with a header of `COLUMNS`; others are passed over."""
-    lines = _lines(chunks)
+    lines = _RowLines(_lines(chunks))
     reader = csv.reader(lines, strict=True)
-    header = _next_csv(reader)
+    header = lines.next_row(reader)
     if header is None:
         raise Unreadable("line 1: the file is empty; begin with a header: device,name,time,value")
     names = [name.strip().lower() for name in header]
     check_columns(names)
     places = [names.index(column) if column in names else None for column in COLUMNS]
-    while (cells := _next_csv(reader)) is not None:
+    while (cells := lines.next_row(reader)) is not None:
         if not cells:
             continue
         if len(cells) != len(names):
@@ -118,11 +118,30 @@ def _csv_number(cell: str | None) -> Any:
         return {"true": True, "false": False}.get(cell.lower(), cell)
 
 
-def _next_csv(reader: Any) -> list[str] | None:
-    try:
-        return next(reader, None)
-    except csv.Error as error:
-        raise Unreadable(f"line {reader.line_num}: {error}") from None
+class _RowLines:
+    """Lines for a CSV reader. A row with line breaks in its cells takes several, and not without end."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._left = MAX_ROW
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._left -= len(line) + 1  # and its end
+        if self._left < 0:
+            raise csv.Error(f"a row longer than {MAX_ROW} characters")
+        return line
+
+    def next_row(self, reader: Any) -> list[str] | None:
+        """The next row's cells, None at the end."""
+        self._left = MAX_ROW
+        try:
+            return next(reader, None)
+        except csv.Error as error:
+            raise Unreadable(f"line {reader.line_num}: {error}") from None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:

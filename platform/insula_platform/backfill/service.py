@@ -18,7 +18,7 @@ from insula_platform.backfill.points import Points
 from insula_tenants.context import TenantContext
 from insula_tenants.database import LINK, Databases
 from insula_tenants.errors import InsulaError, TenantClosed, TenantUnavailable
-from insula_tenants.quotas import effective_quotas
+from insula_tenants.quotas import allowance_of
 from insula_tenants.registry import resolve_tenant
 from insula_tenants.telemetry.reasons import MAX_AHEAD, Reason
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
@@ -30,7 +30,7 @@ LONGEST_STATEMENT = 60
 MOST_PROBLEMS = 100
 """Problems that an answer lists; further ones are counted."""
 LOOK_EVERY = 5.0
-"""Seconds after which the registry is asked anew whether the tenant is open."""
+"""Seconds after which the registry is asked anew whether the tenant is open, and which readings are kept."""
 
 
 @dataclass(slots=True)
@@ -77,17 +77,16 @@ class Backfill:
         self._connection: psycopg.Connection | None = None
         self._writer: TelemetryWriter | None = None
         self._looked_at = float("-inf")
+        self._window = Window(0, 0)
         self.outcome = Outcome()
 
     def run(self, rows: Iterable[RawRow | Malformed]) -> Outcome:
         """Store all rows that are readings. Raises what `rows` raises, and `CutOff` with how far it came."""
         try:
-            with _database_errors():
-                window = self._window()
             for chunk in self._chunks(rows):
                 with _database_errors():
                     self._look()
-                    self._take(chunk, window)
+                    self._take(chunk, self._window)
         except CutOff as error:
             done = self.outcome
             error.came_to(stored=done.stored, rejected=done.rejected, last_row=done.last_row)
@@ -116,22 +115,19 @@ class Backfill:
         if broken is not None:
             raise broken
 
-    def _window(self) -> Window:
-        with self._databases.core() as core:
-            days = effective_quotas(core, self._context.id).retention_days
-        now = time.time_ns() // 1000
-        return Window(0 if days is None else now - days * 86_400_000_000, now + MAX_AHEAD)
-
     def _look(self) -> None:
-        """The tenant may have been closed since the last look."""
+        """The tenant may have been closed since the last look, and an upload may outlast what is kept."""
         if time.monotonic() - self._looked_at < LOOK_EVERY:
             return
         try:
             with self._databases.core() as core:
                 if resolve_tenant(core, self._context.slug) != self._context:
                     raise TenantClosed(f"tenant {self._context.slug!r} was erased")
+                allowance = allowance_of(core, self._context.id)
         except InsulaError as closed:
             raise ClosedMeanwhile(closed) from None
+        now = time.time_ns() // 1000
+        self._window = Window(allowance.kept_from(now), now + MAX_AHEAD)
         self._looked_at = time.monotonic()
 
     def _take(self, chunk: list[RawRow | Malformed], window: Window) -> None:
@@ -183,6 +179,7 @@ def _database_errors() -> Iterator[None]:
     except (
         psycopg.OperationalError,
         psycopg.InterfaceError,
+        psycopg.errors.IdleInTransactionSessionTimeout,
         sqlalchemy.exc.OperationalError,
         sqlalchemy.exc.TimeoutError,
     ) as error:

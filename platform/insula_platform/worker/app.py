@@ -7,9 +7,11 @@ import logging
 import signal
 
 from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.jobs import Status
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
@@ -21,6 +23,9 @@ from insula_tenants.names import CORE_SCHEMA
 from insula_tenants.registry import list_tenants, resolve_tenant
 
 log = logging.getLogger(__name__)
+
+_FAILED_HOURS = 7 * 24
+"""Hours after which nobody looks any more why a job has failed."""
 
 _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
@@ -46,8 +51,20 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     @app.periodic(cron="7 * * * *")
     @app.task(queueing_lock="purge-expired", name="purge-expired")
     async def purge_expired(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
-        """Forget codes, tokens and sign-ins that expired."""
+        """Forget codes, tokens and sign-ins that expired, and jobs that failed a while ago."""
         await asyncio.to_thread(_purge_expired, databases)
+        await app.job_manager.delete_old_jobs(_FAILED_HOURS, include_failed=True)
+
+    @app.periodic(cron="* * * * *")
+    @app.task(queueing_lock="bury-jobs", name="bury-jobs")
+    async def bury_jobs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
+        """Take away the jobs of workers that died. The next of its kind, which does it all anew, would wait
+        for such a job's lock for ever. Exports are for one time only: they are handed to another worker.
+        """
+        for stalled in await app.job_manager.get_stalled_jobs():
+            if stalled.task_name != EXPORT_TASK:
+                log.warning("a worker died in the middle of the job %s", stalled.task_name)
+                await app.job_manager.finish_job(stalled, Status.FAILED, delete_job=True)
 
     @app.periodic(cron="23 3 * * *")
     @app.task(queueing_lock="prepare-storage", name="prepare-storage", pass_context=True)

@@ -22,7 +22,7 @@ from insula_tenants.errors import InsulaError
 from insula_tenants.migrate import first_line
 from insula_tenants.quotas import effective_quotas
 from insula_tenants.registry import DELETING, find_tenant, resolve_closed_or_open
-from insula_tenants.rollups import note_refresh, refresh_tenant, survey, tend_tenant
+from insula_tenants.rollups import is_to_be_tended, note_refresh, refresh_tenant, survey, tend_tenant
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +43,10 @@ def add_storage_tasks(app: App, settings: PlatformSettings, metrics: StorageMetr
         return
 
     @app.task(queue=QUEUE, name="tend-storage")
-    async def tend_storage(tenant: str, tend: bool) -> None:
+    async def tend_storage(tenant: str) -> None:
         """Refresh one tenant's rollups for some seconds."""
-        if await asyncio.to_thread(tend_storage_of, settings, tenant, tend=tend):
-            await defer(tenant, tend=False, jitter=0)
+        if await asyncio.to_thread(tend_storage_of, settings, tenant):
+            await defer(tenant, jitter=0)
 
     @app.periodic(cron=_EVERY_HALF_MINUTE)
     @app.task(queueing_lock="plan-storage", name="plan-storage")
@@ -56,17 +56,19 @@ def add_storage_tasks(app: App, settings: PlatformSettings, metrics: StorageMetr
             due = await asyncio.to_thread(survey, admins)
             await asyncio.to_thread(metrics.look, admins)
         for one in due[:_MOST_AT_ONCE]:
-            await defer(one.slug, tend=one.tend, jitter=_JITTER)
+            await defer(one.slug, jitter=_JITTER)
 
-    async def defer(tenant: str, *, tend: bool, jitter: int) -> None:
+    async def defer(tenant: str, *, jitter: int) -> None:
         soon = random.randint(0, jitter)  # noqa: S311 - nothing secret about it
         job = tend_storage.configure(queueing_lock=f"storage:{tenant}", schedule_in={"milliseconds": soon})
         with suppress(AlreadyEnqueued):
-            await job.defer_async(tenant=tenant, tend=tend)
+            await job.defer_async(tenant=tenant)
 
 
-def tend_storage_of(settings: PlatformSettings, slug: str, *, tend: bool) -> bool:
-    """Refresh the tenant's rollups and, with `tend`, look through its chunks; whether more is to do.
+def tend_storage_of(settings: PlatformSettings, slug: str) -> bool:
+    """Refresh the tenant's rollups and, once an hour, look through its chunks; whether more is to do.
+
+    That hour is told here, not when the job is queued: a tenant with years to roll up always has one that is.
 
     A tenant that is being deleted is left alone. One that goes away meanwhile, or a database that does, is
     worth a line in the log: the planner finds out what is left to do.
@@ -77,6 +79,7 @@ def tend_storage_of(settings: PlatformSettings, slug: str, *, tend: bool) -> boo
                 if find_tenant(core, slug).status == DELETING:
                     return False
                 context = resolve_closed_or_open(core, slug)
+                tend = is_to_be_tended(core, context.id)
                 retention = effective_quotas(core, context.id).retention_days
             more = refresh_tenant(admins, context)
             figures = tend_tenant(admins, context, retention) if tend else None

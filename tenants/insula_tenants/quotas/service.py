@@ -12,16 +12,29 @@ from sqlalchemy.orm import Session
 from insula_tenants.errors import NotFound
 from insula_tenants.quotas.limits import Quotas
 from insula_tenants.registry.models import Plan, Tenant
+from insula_tenants.rollups.models import StorageStatus
+from insula_tenants.telemetry.buckets import DAY, Microseconds, microseconds
 from insula_tenants.usage.models import UsageGauge
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A tenant's limits, and how full its storage was when it was last measured."""
+    """A tenant's limits, and what the worker has written down of its storage."""
 
     quotas: Quotas
     storage_bytes: int | None = None
-    """None before the first measurement."""
+    """As last measured; None before the first measurement."""
+    raw_from: Microseconds = 0
+    """Raw readings before it were dropped; since the epoch."""
+
+    def kept_from(self, now: Microseconds) -> Microseconds:
+        """The oldest time of which a reading can be taken.
+
+        Where the limit was raised after readings were dropped, none from before `raw_from` can be: rollups of
+        that time stay as they are, as there is nothing to make them anew from.
+        """
+        days = self.quotas.retention_days
+        return self.raw_from if days is None else max(self.raw_from, now - days * DAY)
 
 
 def effective_quotas(core: Session, tenant_id: UUID) -> Quotas:
@@ -57,9 +70,12 @@ def allowances_of(core: Session, tenant_ids: Collection[UUID]) -> dict[UUID, All
         .scalar_subquery()
     )
     query = (
-        select(Tenant.id, Plan.quotas, Tenant.quotas, measured)
+        select(Tenant.id, Plan.quotas, Tenant.quotas, measured, StorageStatus.raw_from)
         .join(Plan, Plan.name == Tenant.plan)
+        .outerjoin(StorageStatus, StorageStatus.tenant_id == Tenant.id)
         .where(Tenant.id.in_(tenant_ids))
     )
-    rows = core.execute(query)
-    return {tenant_id: Allowance(Quotas.of(plan, own), storage) for tenant_id, plan, own, storage in rows}
+    return {
+        tenant_id: Allowance(Quotas.of(plan, own), storage, microseconds(raw_from) if raw_from else 0)
+        for tenant_id, plan, own, storage, raw_from in core.execute(query)
+    }

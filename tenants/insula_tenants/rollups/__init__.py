@@ -2,7 +2,7 @@
 
 from insula_tenants.rollups.models import StorageStatus
 from insula_tenants.rollups.refresh import DISTANCE, mark, refresh_tenant
-from insula_tenants.rollups.survey import Due, note_refresh, survey
+from insula_tenants.rollups.survey import Due, is_to_be_tended, note_refresh, survey
 from insula_tenants.rollups.upkeep import Figures, tend_tenant
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Due",
     "Figures",
     "StorageStatus",
+    "is_to_be_tended",
     "mark",
     "note_refresh",
     "refresh_tenant",

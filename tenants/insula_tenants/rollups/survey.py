@@ -44,8 +44,6 @@ class Due(NamedTuple):
     slug: str
     lag: timedelta
     """How far its rollups are behind."""
-    tend: bool
-    """Whether it is to be looked through, too."""
 
 
 class _Seen(NamedTuple):
@@ -90,6 +88,12 @@ def survey(admins: Administration) -> list[Due]:
             if (one := _due(tenants[state.schema][1], state, found.get(tenants[state.schema][0])))
         ]
     return sorted(due, key=lambda one: one.lag, reverse=True)
+
+
+def is_to_be_tended(core: Session, tenant_id: UUID) -> bool:
+    """Whether it is time to look the tenant through, for what to drop and to compress."""
+    status = core.get(StorageStatus, tenant_id)
+    return status is None or _is_to_be_tended(status.tended_at, datetime.now(UTC))
 
 
 def note_refresh(core: Session, tenant_id: UUID, figures: Figures | None) -> None:
@@ -177,8 +181,11 @@ def _due(slug: str, seen: _Seen, before: Any) -> Due | None:
     refreshed = before.refreshed_at if before else None
     tended = before.tended_at if before else None
     dirty = seen.dirty_ranges > 0 and (refreshed is None or seen.now - refreshed > AGAIN_AFTER)
-    tend = tended is None or seen.now - tended > TEND_AFTER
-    return Due(slug, lag, tend) if lag or dirty or tend else None
+    return Due(slug, lag) if lag or dirty or _is_to_be_tended(tended, seen.now) else None
+
+
+def _is_to_be_tended(tended: datetime | None, now: datetime) -> bool:
+    return tended is None or now - tended > TEND_AFTER
 
 
 _STATE = """

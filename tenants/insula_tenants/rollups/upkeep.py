@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
+from insula_tenants.migrate import first_line
 from insula_tenants.rollups import refresh
 from insula_tenants.rollups.access import alone_in
 from insula_tenants.rollups.refresh import State
@@ -17,6 +21,8 @@ from insula_tenants.rollups.slices import DAY, Pace, floor
 from insula_tenants.storage import StorageEngine, detect_engine
 from insula_tenants.storage.engine import Piece
 from insula_tenants.storage.rollups import RAW
+
+log = logging.getLogger(__name__)
 
 COMPRESS_AFTER = timedelta(days=7)
 """A chunk that ended so long ago is compressed, unless there are marks in it."""
@@ -68,7 +74,8 @@ def tend_tenant(
             for piece in _to_compress(storage.pieces(connection), state):
                 if pace.over:
                     break
-                storage.compress(connection, piece)
+                with _others_go_on(piece):
+                    storage.compress(connection, piece)
         pieces = storage.pieces(connection)
         if (span := fitting_span(pieces, state.now)) is not None:
             storage.resize(connection, span)
@@ -103,8 +110,20 @@ def _retain(
             connection.execute(text("UPDATE rollup_state SET raw_from = :raw_from"), {"raw_from": raw_from})
     for piece in pieces:
         if raw_from is not None and piece.ending <= raw_from:
-            storage.drop(connection, piece)
+            with _others_go_on(piece):
+                storage.drop(connection, piece)
     return raw_from
+
+
+@contextmanager
+def _others_go_on(piece: Piece) -> Iterator[None]:
+    """A piece that somebody reads for long, or that takes too long, is left until the next look."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        log.warning("%s is left as it is for now: %s", piece.table, first_line(error))
 
 
 def _to_compress(pieces: Iterable[Piece], state: State) -> list[Piece]:

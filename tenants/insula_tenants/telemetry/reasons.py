@@ -10,6 +10,10 @@ EARLIEST = 946_684_800_000_000
 MAX_AHEAD = 86_400_000_000
 """One day in microseconds: a later time is a clock that runs wild."""
 
+LARGEST = 1e280
+"""The largest value, of either sign. Rollups add values up, and multiply them by seconds: PostgreSQL makes an
+error of what goes beyond a double, and nothing of the tenant would be rolled up any more."""
+
 
 class Reason(StrEnum):
     """Why something could not be stored. The list is closed: people filter and alert by it."""
@@ -27,7 +31,7 @@ class Reason(StrEnum):
     BAD_NAME = "bad_name"
     """The name of a point has characters that names do not have."""
     BAD_VALUE = "bad_value"
-    """The value is not a finite number or a boolean."""
+    """The value is not a finite number of at most `LARGEST`, or a boolean."""
     NO_BIRTH = "no_birth"
     """A Sparkplug metric whose name or datatype only a birth tells, and none has told it."""
     TOO_MANY_POINTS = "too_many_points"

@@ -25,11 +25,26 @@ from insula_tenants.telemetry.trimming import DEFAULT_BOUNDS, DeadLetterBounds, 
 MAX_KEPT_PAYLOAD = 64 * 1024
 """Bytes of a dead letter's payload that are kept."""
 
+MAX_DETAIL = 4000
+"""Characters of a dead letter's detail that are kept."""
+
 COPIED_FROM = 200
 """Readings of a tenant in a batch from which on they are copied: docs/decisions/0016 has the figures."""
 
 REPEATS_SECONDS = 60.0
 """Seconds for which a tenant's readings are inserted after a COPY that met some that were there already."""
+
+LONGEST_PAUSE = 60
+"""Seconds after which the server ends a transaction in which nothing is asked of it: of a process that was
+stopped, say, and goes on later. What it was about to commit as recent would not be so any more."""
+
+_SETTINGS = """
+SELECT set_config('idle_in_transaction_session_timeout', %s, false),
+       set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', false)
+"""
+"""A reading that comes again into a compressed chunk has up to a thousand unpacked beside it. TimescaleDB
+refuses more than a hundred such in a transaction unless told otherwise; a batch is bounded, and a million are
+unpacked in some seconds. Where there is no TimescaleDB the setting says nothing."""
 
 _EPOCH = date(1970, 1, 1)
 
@@ -55,7 +70,7 @@ class NewDeadLetter:
             "topic": _storable(self.topic),
             "device": _storable(self.device),
             "reason": self.reason,
-            "detail": _storable(self.detail),
+            "detail": _storable(self.detail[:MAX_DETAIL]),
             "payload": self.payload[:MAX_KEPT_PAYLOAD],
             "payload_bytes": len(self.payload) if self.payload_bytes is None else self.payload_bytes,
             "digest": digest.digest(),
@@ -85,6 +100,7 @@ class TelemetryWriter:
         self._days: dict[str, set[int]] = {}
         self._repeats_until: dict[str, float] = {}
         """Schemas whose last COPY met readings that were there already, and until when none is tried."""
+        connection.execute(_SETTINGS, (f"{LONGEST_PAUSE}s",))
         # What is late is told by the database's clock, which the rollups go by: ours may be wrong.
         self._ahead = _clock_of(connection) - time_ns() // 1000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from insula_ingest.codecs.decoded import number
+from insula_ingest.codecs.decoded import storable
 
 NAMES = {
     1: "Int8",
@@ -67,9 +67,9 @@ def read_value(field: str, raw: float, datatype: int) -> float:
     if datatype in _FLOATS or (datatype == 0 and field in _FLOAT_FIELDS):
         if field not in _FLOAT_FIELDS:
             raise Unstorable(f"{NAMES[datatype]} comes in float_value or double_value, not in {field}")
-        value = number(raw)
+        value = storable(raw)
         if value is None:
-            raise Unstorable(f"{raw} is no finite number")
+            raise Unstorable(f"{raw} is no finite number, or too large")
         return value
     if datatype == _BOOLEAN or (datatype == 0 and field == "boolean_value"):
         if field != "boolean_value":

@@ -23,8 +23,11 @@ CREATE TABLE rollup_state (
 );
 COMMENT ON COLUMN rollup_state.complete_until IS 'rollups hold everything before it, dirty ranges excepted';
 COMMENT ON COLUMN rollup_state.raw_from IS 'raw readings before it were dropped; null when none were';
+"""
 
--- A tenant that has readings already: everything of them is still to be rolled up.
+# A tenant that has readings already: everything of them is still to be rolled up. Asked when the readings are locked
+# for their index: nobody of the old release, who marks nothing, is just storing the first ones.
+BEGINNING = """
 INSERT INTO rollup_state (complete_until)
 SELECT CASE WHEN EXISTS (SELECT FROM readings) THEN timestamptz '2000-01-01T00:00:00Z'
             ELSE date_bin('15 minutes', now() - interval '30 minutes', timestamptz '2000-01-01T00:00:00Z') END;
@@ -47,4 +50,5 @@ def upgrade() -> None:
     connection = op.get_bind()
     connection.exec_driver_sql(SCHEMA, execution_options={"no_parameters": True})
     detect_engine(connection).create_rollups(connection)
+    connection.exec_driver_sql(BEGINNING, execution_options={"no_parameters": True})
     connection.exec_driver_sql(RIGHTS, execution_options={"no_parameters": True})
