@@ -254,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="10 and 100 tenants only: the default")
     parser.add_argument("--long", action="store_true", help="1 000 tenants too")
     counts = (10, 100, 1000) if parser.parse_args(argv).long else (10, 100)
-    console = Console()
+    console = Console(width=110)
     with server() as url, fresh(url) as deployment, closing(Bench(deployment)) as bench:
         results: dict[int, Results] = {}
         with console.status(deployment.engine) as status:
