@@ -165,6 +165,10 @@ def _show(view: Any, as_json: bool) -> None:
             "the tenant's own" if name in view.own else "the plan",
         )
     console.print(table)
+    if view.use.measured_at is None:
+        console.print("not measured yet: the worker does so each hour")
+    else:
+        console.print(f"in use: measured {view.use.measured_at:%Y-%m-%d %H:%M} UTC", highlight=False)
 
 
 def _told(limit: int | None) -> str:

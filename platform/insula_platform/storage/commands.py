@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from insula_platform.storage.service import StorageView
 
 storage = typer.Typer(help="Readings and rollups on disk.", no_args_is_help=True)
 
@@ -32,26 +37,34 @@ def storage_status(
         told = [view._asdict() | {"bytes_per_reading": view.bytes_per_reading} for view in views]
         print(json.dumps(told, default=str))  # noqa: T201 - the command's output
         return
-    table = Table("tenant", "engine", "rolled up until", "raw from")
-    for name in ("lag, s", "dirty, h", "readings", "raw, MB", "rollups, MB", "bytes a reading"):
-        table.add_column(name, justify="right")
+    console = Console()
+    console.print(_table(views))
+    console.print(
+        "lag: how far rollups are behind; anew: what is to be rolled up again; B/value: of raw readings"
+    )
+    if any(view.compresses is False for view in views):
+        console.print("plain PostgreSQL compresses no readings: TimescaleDB does")
+
+
+def _table(views: Sequence[StorageView]) -> Table:
+    """A row a tenant, in 80 columns."""
+    table = Table("tenant", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("rolled up until", no_wrap=True)
+    table.add_column("raw from", no_wrap=True)
+    for name in ("lag", "anew", "raw", "rollups", "B/value"):
+        table.add_column(name, justify="right", no_wrap=True)
     for view in views:
         table.add_row(
             view.tenant,
-            view.engine or "not looked at yet",
-            _minute(view.complete_until),
-            _minute(view.raw_from),
-            _number(view.lag_seconds),
-            _number(view.dirty_seconds, 3600, 1),
-            _number(view.readings),
-            _number(view.raw_bytes, 1e6, 1),
-            _number(view.rollup_bytes, 1e6, 1),
+            _minute(view.complete_until) or "not looked at yet",
+            _minute(view.raw_from)[:10],
+            _number(view.lag_seconds, 1, 0, " s"),
+            _number(view.dirty_seconds, 3600, 1, " h"),
+            _number(view.raw_bytes, 1e6, 1, " MB"),
+            _number(view.rollup_bytes, 1e6, 1, " MB"),
             _number(view.bytes_per_reading, 1, 1),
         )
-    console = Console()
-    console.print(table)
-    if any(view.compresses is False for view in views):
-        console.print("plain PostgreSQL compresses no readings: TimescaleDB does")
+    return table
 
 
 @storage.command(name="rebuild")
@@ -84,5 +97,5 @@ def _minute(time: datetime | None) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}" if time else ""
 
 
-def _number(value: float | None, unit: float = 1, places: int = 0) -> str:
-    return "" if value is None else f"{value / unit:,.{places}f}"
+def _number(value: float | None, unit: float, places: int, name: str = "") -> str:
+    return "" if value is None else f"{value / unit:,.{places}f}{name}"

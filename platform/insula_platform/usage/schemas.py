@@ -62,8 +62,8 @@ class Use(BaseModel):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": USE})
 
-    devices: int
-    points: int
+    devices: int | None = Field(description="The operator is told what was last measured.")
+    points: int | None = Field(description="The operator is told what was last measured.")
     storage_bytes: int | None = Field(
         description="When it was last measured, which is done each hour; null before the first time."
     )

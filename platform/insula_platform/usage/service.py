@@ -21,10 +21,10 @@ _USUAL = timedelta(days=31)
 
 
 class UseView(NamedTuple):
-    """What there is of what is limited."""
+    """What there is of what is limited; None where nobody has measured yet."""
 
-    devices: int
-    points: int
+    devices: int | None
+    points: int | None
     storage_bytes: int | None
     measured_at: datetime | None
 
@@ -65,7 +65,7 @@ def with_use(core: Session, quotas: TenantQuotas) -> QuotasView:
     """The limits, and what the tenant had when it was last measured."""
     query = select(UsageGauge).where(UsageGauge.tenant_id == quotas.tenant_id)
     last = core.scalar(query.order_by(UsageGauge.day.desc()).limit(1))
-    use = UseView(0, 0, None, None)
+    use = UseView(None, None, None, None)
     if last is not None:
         use = UseView(last.devices, last.points, last.storage_bytes, last.measured_at)
     return QuotasView(quotas.plan, quotas.of_plan, quotas.own, quotas.effective, use)
