@@ -39,31 +39,29 @@ def storage_status(
         return
     console = Console()
     console.print(_table(views))
-    console.print(
-        "lag: how far rollups are behind; anew: what is to be rolled up again; B/value: of raw readings"
-    )
+    console.print("lag: how far rollups are behind; anew: how much is to be rolled up again")
     if any(view.compresses is False for view in views):
         console.print("plain PostgreSQL compresses no readings: TimescaleDB does")
 
 
 def _table(views: Sequence[StorageView]) -> Table:
-    """A row a tenant, in 80 columns."""
-    table = Table("tenant", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("rolled up until", no_wrap=True)
-    table.add_column("raw from", no_wrap=True)
-    for name in ("lag", "anew", "raw", "rollups", "B/value"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for view in views:
-        table.add_row(
-            view.tenant,
-            _minute(view.complete_until) or "not looked at yet",
-            _minute(view.raw_from)[:10],
-            _number(view.lag_seconds, 1, 0, " s"),
-            _number(view.dirty_seconds, 3600, 1, " h"),
-            _number(view.raw_bytes, 1e6, 1, " MB"),
-            _number(view.rollup_bytes, 1e6, 1, " MB"),
-            _number(view.bytes_per_reading, 1, 1),
-        )
+    """A row a tenant. Columns that say nothing are left out, so that the others fit."""
+    columns = {
+        "tenant": [view.tenant for view in views],
+        "rolled up until": [_minute(view.complete_until) or "not looked at yet" for view in views],
+        "raw from": [_minute(view.raw_from)[:10] for view in views],
+        "lag": [_number(view.lag_seconds, 1, 0, " s") for view in views],
+        "anew": [_number(view.dirty_seconds, 3600, 1, " h") for view in views],
+        "raw": [_number(view.raw_bytes, 1e6, 1, " MB") for view in views],
+        "rollups": [_number(view.rollup_bytes, 1e6, 1, " MB") for view in views],
+        "B/value": [_number(view.bytes_per_reading, 1, 1) for view in views],
+    }
+    columns = {name: cells for name, cells in columns.items() if any(cells)}
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 0)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
