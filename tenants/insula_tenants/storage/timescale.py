@@ -88,9 +88,9 @@ class TimescaleEngine:
     def refresh(self, connection: Connection, rollup: Rollup, starting: datetime, ending: datetime) -> None:
         """Let TimescaleDB do it, in transactions of its own.
 
-        Forced: we know what is to be made anew, and left to its own log of changes it has left out a bucket
-        of an aggregate on an aggregate (seen once with 2.28.3, not understood). In one batch: by itself it
-        takes a transaction a bucket, which is five times the work.
+        Forced: we know what is to be made anew. (Left to its own log of changes, an hour of one random
+        history once came out different with 2.28.3; it did not happen again, and is not understood.) In one
+        batch: by itself it takes a transaction a bucket, which is five times the work.
         """
         batched = connection.scalar(
             text("SELECT max(pronargs) > 4 FROM pg_proc WHERE proname = 'refresh_continuous_aggregate'")
