@@ -175,6 +175,10 @@ def test_mosquitto_listens_on_loopback_alone_and_ends_on_sigterm(mosquitto: Secu
     configuration = (mosquitto.directory / "state" / "mosquitto.conf").read_text()
     assert f"listener {mosquitto.port} 127.0.0.1\n" in configuration
     assert ("user root\n" in configuration) == (os.geteuid() == 0)
+    # Mosquitto listens before it begins to work, and a signal in between is lost: wait for an answer.
+    stranger = MqttClient(mosquitto.port, "nobody", "guessed-password")
+    assert not stranger.connect()
+    stranger.close()
     assert mosquitto.stop() == 0
 
 
