@@ -9,17 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 import structlog
 
-from insula_platform import link as link_module
 from insula_platform.app import create_app
-from insula_platform.link import BrokerLink
 from insula_platform.live import listener as listener_module
 from insula_platform.live.hub import LiveHub, TooManyStreams
 from insula_platform.live.listener import Listener, Wanted
@@ -27,7 +24,7 @@ from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.tokens import write_access_token
 from insula_platform.readings.schemas import LatestValue
 from insula_platform.settings import PlatformSettings
-from insula_tenants.broker import INGEST, PLATFORM, BrokerUnreachable
+from insula_tenants.broker import INGEST, PLATFORM
 from insula_tenants.broker.topics import BEGINS, encode_values, values_topic
 from insula_tenants.context import TenantContext
 from insula_tenants.database import AsyncDatabases
@@ -37,7 +34,6 @@ from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.platform.conftest import UI_SECRET, Live
-from tests.servers.amqtt import AmqttServer
 from tests.servers.mosquitto import SecuredMosquitto
 from tests.servers.mqtt import MqttClient, unique
 from tests.servers.platform import listen, serving
@@ -556,95 +552,3 @@ def test_a_slow_first_event_does_not_hide_those_of_the_meantime(
         finally:
             stop.set()
             thread.join(10)
-
-
-# The link itself, on both brokers
-
-
-@pytest.fixture(params=["mosquitto", "amqtt"])
-def broker(
-    request: pytest.FixtureRequest, deployment: Deployment, tmp_path: Path
-) -> Iterator[SecuredMosquitto | AmqttServer]:
-    server: SecuredMosquitto | AmqttServer
-    if request.param == "mosquitto":
-        server = SecuredMosquitto(tmp_path / "broker").start()
-    else:
-        server = AmqttServer(tmp_path, deployment.service_url).start()
-    yield server
-    server.stop()
-
-
-def protocol_of(broker: SecuredMosquitto | AmqttServer) -> Literal["5", "3.1.1"]:
-    return "3.1.1" if isinstance(broker, AmqttServer) else "5"
-
-
-@contextmanager
-def service(broker: SecuredMosquitto | AmqttServer) -> Iterator[MqttClient]:
-    with MqttClient(
-        broker.port,
-        INGEST,
-        broker.passwords[INGEST],
-        client_id=unique("ingest"),
-        protocol=protocol_of(broker),
-    ) as client:
-        yield client
-
-
-@contextmanager
-def linked(broker: SecuredMosquitto | AmqttServer, password: str | None = None) -> Iterator[BrokerLink]:
-    link = BrokerLink(
-        PlatformSettings(
-            secret_key="a secret key that is long enough for tests",
-            mqtt_port=broker.port,
-            mqtt_version=protocol_of(broker),
-            live_mqtt_password=password or broker.passwords[PLATFORM],
-        )
-    )
-    link.start()
-    yield link
-    link.stop()
-
-
-def test_values_and_wishes_cross_either_broker(
-    broker: SecuredMosquitto | AmqttServer, deployment: Deployment
-):
-    heard: list[tuple[str, bytes]] = []
-    with service(broker) as ingest, linked(broker) as link:
-        link.on_values = lambda tenant, payload: heard.append((tenant, payload))
-        assert ingest.subscribe("insula/live/wanted/+")
-        eventually(lambda: link.connected)
-        link.hear("acme")
-        wanted(ingest)
-
-        def arrives() -> bool:
-            ingest.send(values_topic("acme"), "x")
-            ingest.send(values_topic("globex"), "y")
-            return bool(heard)
-
-        eventually(arrives, what="a value of acme")
-        assert set(heard) == {("acme", b"x")}
-        link.leave("acme")
-
-
-def test_a_replay_reaches_ingest_by_either_broker(broker: SecuredMosquitto | AmqttServer):
-    with service(broker) as ingest, linked(broker) as link:
-        assert ingest.subscribe("insula/replay/+")
-        link.replay("acme")
-        assert ingest.wait_for("").topic == "insula/replay/acme"
-
-
-def test_a_replay_that_nobody_would_ever_hear_is_refused(mosquitto: SecuredMosquitto):
-    with linked(mosquitto) as link, pytest.raises(BrokerUnreachable, match="no ingest service"):
-        link.replay("acme")
-
-
-def test_a_wrong_password_is_told_once_and_not_waited_for(
-    mosquitto: SecuredMosquitto, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(link_module, "PATIENCE", 0.5)
-    with linked(mosquitto, "wrong") as link:
-        eventually(lambda: "refuses insula-platform" in caplog.text)
-        with pytest.raises(BrokerUnreachable, match="is away"):
-            link.replay("acme")
-        time.sleep(1.5)  # it tries again meanwhile
-    assert caplog.text.count("refuses insula-platform") == 1
