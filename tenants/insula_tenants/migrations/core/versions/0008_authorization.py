@@ -1,0 +1,13 @@
+"""What the OAuth provider keeps beyond codes and refresh tokens."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+SCHEMA = """
+"""
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(SCHEMA, execution_options={"no_parameters": True})
