@@ -21,6 +21,9 @@ from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
+from insula_platform.federation.pages import router as federation_pages
+from insula_platform.federation.routes import router as federation_routes
+from insula_platform.federation.state import federation
 from insula_platform.invitations.routes import router as invitations
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
@@ -107,6 +110,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             rate_limiter=RateLimiter(),
             meter=meter,
             uploads=Uploads(),
+            federation=federation(settings),
         )
         hub.start()
         if link is not None:
@@ -124,6 +128,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             await metering
             await async_databases.close()
             databases.close()
+            app.state.platform.federation.close()
             if administration is not None:
                 administration.close()
 
@@ -149,6 +154,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
     app.include_router(signin_routes)
+    app.include_router(federation_pages)
     app.include_router(invitations)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
@@ -159,6 +165,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(backfill)
     app.include_router(live)
     app.include_router(dead_letters)
+    app.include_router(federation_routes)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

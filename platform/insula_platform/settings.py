@@ -29,7 +29,7 @@ class AddressSettings(TenantsSettings):
             raise ValueError("give a URL like https://insula.example.com")
         if parts.path not in {"", "/"} or parts.query or parts.fragment:
             raise ValueError("give the URL without path, query and fragment: a host of its own")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("use https: plain http is accepted on a loopback address alone")
         return f"{parts.scheme}://{parts.netloc.lower()}"
 
@@ -69,6 +69,17 @@ class PlatformSettings(AddressSettings):
     live_streams_per_tenant: int = Field(
         default=50, ge=1, description="Streams of live values that a tenant may have open at an API process."
     )
+    sso_private_networks: bool = Field(
+        default=False,
+        description="Whether tenants' identity providers may be at private addresses (RFC 1918, RFC 4193), "
+        "as one in your own network is. Whoever sets up single sign-on can then make the platform ask there.",
+    )
+    dns_server: str | None = Field(
+        default=None,
+        pattern=r"^[0-9A-Fa-f.:]+(#\d{1,5})?$",
+        description="Address of the DNS server that proves tenants' domains: 192.0.2.53, or 192.0.2.53#5353; "
+        "without it the system's are asked.",
+    )
     signin_lifetime: int = Field(default=12 * 3600, ge=300, description="Seconds a person stays signed in.")
     metrics_host: str = Field(default="127.0.0.1", description="Address the worker's metrics listen on.")
     metrics_port: int | None = Field(
@@ -94,7 +105,8 @@ class PlatformSettings(AddressSettings):
         return f"{self.public_url}/api"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine, seen from itself."""
     if host == "localhost":
         return True
     try:

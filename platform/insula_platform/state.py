@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from insula_platform.backfill.uploads import Uploads
+from insula_platform.federation.state import Federation
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.metering import Meter
@@ -38,6 +39,7 @@ class Platform:
     rate_limiter: RateLimiter
     meter: Meter
     uploads: Uploads
+    federation: Federation
 
 
 def _current(request: Request) -> Platform:

@@ -209,14 +209,22 @@ def ui_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
+    yield from running(deployment, ui_url)
+
+
+def running(deployment: Deployment, ui_url: str, **changes: Any) -> Iterator[Live]:
+    """The platform of `live`, with other settings."""
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = PlatformSettings(
-            public_url=url,
-            secret_key="a secret key that is long enough for tests",
-            database_url=deployment.service_url,
-            ui_url=ui_url,
-            ui_client_secret=UI_SECRET,
+        settings = PlatformSettings.model_validate(
+            {
+                "public_url": url,
+                "secret_key": "a secret key that is long enough for tests",
+                "database_url": deployment.service_url,
+                "ui_url": ui_url,
+                "ui_client_secret": UI_SECRET,
+            }
+            | changes
         )
         structlog.reset_defaults()  # another test may have shaped the logs of this process
         app = create_app(settings)

@@ -11,10 +11,13 @@ from authlib.oauth2.rfc6749 import AccessDeniedError, OAuth2Error
 from authlib.oidc.core.errors import AccountSelectionRequiredError, LoginRequiredError
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
 
+from insula_platform.federation import enforcement
+from insula_platform.oauth.grants import CodeGrant
 from insula_platform.oauth.requests import Posted, ProviderRequest, Queried
 from insula_platform.oauth.server import provider
-from insula_platform.people import Member, memberships_of
+from insula_platform.people import Member
 from insula_platform.signin import forms, sessions
 from insula_platform.signin.models import SigninSession
 from insula_platform.signin.pages import error_page, page
@@ -35,22 +38,14 @@ def authorize(request: Request, platform: CurrentPlatform, asked: Queried) -> Re
     if not isinstance(asked, ProviderRequest):
         return _bad_request(platform, asked)
     with provider(platform) as server:
-        session = sessions.find_session(server.core, platform.settings, request)
+        session = sessions.find_session(server.core, platform.settings, request, of_a_tenant=True)
         server.signin = session
         try:
             grant = server.get_consent_grant(asked, end_user=session)
             parameters = asked.payload.data
-            may_ask = parameters.get("prompt") != "none"
-            if session is None or grant.prompt == "login" or _is_too_old(session, parameters):
-                if not may_ask:
-                    raise LoginRequiredError(redirect_uri=grant.redirect_uri)
-                return RedirectResponse(_signin_url(parameters), 303)
-            members = memberships_of(server.core, session.account_id)
-            member = _chosen(members, parameters, grant.redirect_uri)
-            if member is None or why_closed(member.tenant):
-                if not may_ask:
-                    raise AccountSelectionRequiredError(redirect_uri=grant.redirect_uri)
-                return _chooser(platform, members, parameters)
+            member = _who(platform, server.core, session, grant, parameters)
+            if isinstance(member, Response):
+                return member
         except OAuth2Error as error:
             error.state = asked.payload.state
             if not error.redirect_uri:
@@ -59,6 +54,37 @@ def authorize(request: Request, platform: CurrentPlatform, asked: Queried) -> Re
         return _with_issuer(
             platform, server.create_authorization_response(asked, grant_user=member, grant=grant)
         )
+
+
+def _who(
+    platform: Platform,
+    core: Session,
+    session: SigninSession | None,
+    grant: CodeGrant,
+    parameters: Mapping[str, str],
+) -> Member | Response:
+    """The person and the tenant they act in, or the page that asks for it; an error if none may be shown."""
+    may_ask = parameters.get("prompt") != "none"
+    if (
+        session is None
+        or grant.prompt == "login"
+        or _is_too_old(session, parameters)
+        or not enforcement.is_in_reach(core, session, parameters.get("tenant"))
+    ):
+        if not may_ask:
+            raise LoginRequiredError(redirect_uri=grant.redirect_uri)
+        return RedirectResponse(_signin_url(parameters), 303)
+    members = enforcement.members_of(core, session)
+    member = _chosen(members, parameters, grant.redirect_uri)
+    if member is None or why_closed(member.tenant):
+        if not may_ask:
+            raise AccountSelectionRequiredError(redirect_uri=grant.redirect_uri)
+        return _chooser(platform, members, parameters)
+    if enforcement.must_sign_in_there(core, session, member):
+        if not may_ask:
+            raise LoginRequiredError(redirect_uri=grant.redirect_uri)
+        return _elsewhere(platform, member, parameters)
+    return member
 
 
 @router.get("/oauth/logout")
@@ -83,7 +109,7 @@ def _logout(request: Request, platform: Platform, asked: ProviderRequest | OAuth
             wish = server.validate_endpoint_request("end_session", asked)
         except OAuth2Error as error:
             return _bad_request(platform, error)
-        session = sessions.find_session(core, settings, request)
+        session = sessions.find_session(core, settings, request, of_a_tenant=True)
         proven = wish.id_token_claims and (
             session is None or wish.id_token_claims.get("sub") == str(session.account_id)
         )
@@ -146,6 +172,19 @@ def _chooser(platform: Platform, members: list[Member], parameters: Mapping[str,
         for member in members
     ]
     return page(platform.settings, "tenants.html", email=members[0].account.email, choices=choices)
+
+
+def _elsewhere(platform: Platform, member: Member, parameters: Mapping[str, str]) -> Response:
+    """The tenant wants its people to come by its own identity provider."""
+    rest = {name: value for name, value in parameters.items() if name not in {"prompt", "max_age"}}
+    return_to = f"/oauth/authorize?{urlencode(rest | {'tenant': member.tenant.slug})}"
+    return page(
+        platform.settings,
+        "sso_required.html",
+        status=403,
+        tenant=member.tenant.name,
+        url=f"/signin/sso/{member.tenant.slug}?{urlencode({'return_to': return_to})}",
+    )
 
 
 def _with_issuer(platform: Platform, response: Response) -> Response:

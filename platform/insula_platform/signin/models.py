@@ -29,3 +29,5 @@ class SigninSession(Core):
     address: Mapped[str] = mapped_column(Text, server_default="")
     """Where the browser was seen last."""
     last_seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    tenant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("tenants.id"))
+    """The one tenant that a session by that tenant's identity provider is good for; None for any other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from fastapi import Request, Response
 from sqlalchemy import delete, select
@@ -40,8 +41,14 @@ def set_cookie(response: Response, settings: PlatformSettings, name: str, value:
     )
 
 
-def find_session(core: Session, settings: PlatformSettings, request: Request) -> SigninSession | None:
-    """The session of this browser while it lasts. Notes that it was seen, at most once a minute."""
+def find_session(
+    core: Session, settings: PlatformSettings, request: Request, *, of_a_tenant: bool = False
+) -> SigninSession | None:
+    """The session of this browser while it lasts. Notes that it was seen, at most once a minute.
+
+    A tenant's identity provider vouches for people in that tenant alone: a session that it started is found
+    by those who ask for it (`of_a_tenant`) and keep to `tenant_id`, and never opens the account itself.
+    """
     session_id = request.cookies.get(cookie_name(settings, "session"))
     if not session_id:
         return None
@@ -51,6 +58,8 @@ def find_session(core: Session, settings: PlatformSettings, request: Request) ->
             SigninSession.id_hash == fingerprint(session_id), SigninSession.expires_at > now
         )
     )
+    if session is not None and session.tenant_id is not None and not of_a_tenant:
+        return None
     if session is not None and now - session.last_seen_at > _SEEN_EVERY:
         session.last_seen_at, session.address = now, address_of(request)
     return session
@@ -64,10 +73,12 @@ def start_session(
     account: Account,
     *,
     amr: Sequence[str],
+    tenant_id: UUID | None = None,
 ) -> None:
     """A new session for this browser, under a new id; the one it had before ends.
 
     `amr` says how the person proved who they are, in the words of RFC 8176: `pwd`, `otp`, `hwk`, `fed` …
+    `tenant_id` names the one tenant it is good for when that tenant's identity provider has proved it.
     """
     end_session(core, settings, request, response)
     now = datetime.now(UTC)
@@ -85,6 +96,7 @@ def start_session(
             user_agent=request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH],
             address=address_of(request),
             last_seen_at=now,
+            tenant_id=tenant_id,
         )
     )
     set_cookie(response, settings, "session", session_id, settings.signin_lifetime)
