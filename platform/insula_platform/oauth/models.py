@@ -94,6 +94,8 @@ class Grant(Core):
     scope: Mapped[str] = mapped_column(Text)
     auth_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When the person proved who they are."""
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
+    """How they did: methods as RFC 8176 names them."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -134,7 +136,7 @@ class AuthorizationCode(Core):
         return None
 
     def get_amr(self) -> list[str]:
-        return ["pwd"]
+        return self.grant.amr
 
 
 class RefreshToken(Core):
@@ -157,6 +159,15 @@ class RefreshToken(Core):
         return self.grant.scope
 
 
+class RevokedToken(Core):
+    """An access token of a program that was called back before its time. A person's ends with its grant."""
+
+    __tablename__ = "revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(Text, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class SigningKey(Core):
     """A key that signs tokens."""
 
@@ -167,3 +178,5 @@ class SigningKey(Core):
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
     private_jwk_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    """Published from its creation on, it signs from here on."""
