@@ -180,3 +180,14 @@ class SigningKey(Core):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     """Published from its creation on, it signs from here on."""
+
+
+class RetiredSigningKey(Core):
+    """The public half of a key that signs no more, and by which no token is believed."""
+
+    __tablename__ = "retired_signing_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    retired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
