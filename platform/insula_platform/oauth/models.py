@@ -44,6 +44,18 @@ class Client(Core):
     post_logout_redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     scope: Mapped[str] = mapped_column(Text)
+    auth_method: Mapped[str] = mapped_column(Text, default="client_secret_basic")
+    """How it proves who it is: `client_secret_basic` or `_post`, `private_key_jwt`, or `none` (RFC 7591)."""
+    application_type: Mapped[str] = mapped_column(Text, default="web")
+    """`web`, or `native` for a program on people's own machines."""
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """The public keys of `private_key_jwt`."""
+    first_party: Mapped[bool] = mapped_column(default=False)
+    """The operator's own: people are not asked for their consent."""
+    created_by: Mapped[str | None] = mapped_column(Text)
+    """Kind and id of who made it, as the audit log names them."""
+    disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Since when nothing it holds is good for anything; None while it works."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     tenant: Mapped[Tenant | None] = relationship()
