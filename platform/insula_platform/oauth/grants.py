@@ -31,6 +31,7 @@ from insula_platform.oauth.models import (
 )
 from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.people import Member, member_of
+from insula_platform.signin.models import SigninSession
 
 CODE_LIFETIME = timedelta(seconds=60)
 
@@ -72,13 +73,16 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
 
     def save_authorization_code(self, code: str, request: ProviderRequest) -> None:
         member: Member = request.user
+        signin: SigninSession = self.server.signin
         parameters = request.payload.data
         grant = Grant(
             client_id=request.client.client_id,
             account_id=member.account.id,
             tenant_id=member.tenant.id,
             scope=request.scope,
-            auth_time=self.server.auth_time,
+            auth_time=signin.auth_time,
+            amr=signin.amr,
+            signin_id=signin.id,
         )
         self.server.core.add(
             AuthorizationCode(

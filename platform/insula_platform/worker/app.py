@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
+from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.oauth.rotation import retire_superseded
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
@@ -43,6 +44,11 @@ _PURGES = (
     AND NOT EXISTS (SELECT FROM oauth_refresh_tokens t WHERE t.grant_id = g.id)
     """,
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM letters WHERE expires_at < now() - interval '30 days'",
+    "DELETE FROM email_links WHERE expires_at < now()",
+    "DELETE FROM passkey_challenges WHERE expires_at < now()",
+    "DELETE FROM signin_steps WHERE expires_at < now()",
+    "DELETE FROM signin_attempts WHERE ends_at < now()",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
@@ -86,6 +92,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
 
     add_bundle_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
+    add_mail_tasks(app, settings, databases)
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
