@@ -51,10 +51,21 @@ class PlatformSettings(AddressSettings):
         default=None, min_length=32, description="The OAuth client secret of the analytics UI."
     )
     access_token_lifetime: int = Field(
-        default=600, ge=60, le=3600, description="Seconds an access token is valid; it cannot be called back."
+        default=600, ge=60, le=3600, description="Seconds an access token is valid."
     )
     refresh_token_lifetime: int = Field(
         default=30 * 86400, ge=600, description="Seconds a refresh token may lie unused."
+    )
+    key_lead_time: int = Field(
+        default=86400,
+        ge=600,
+        description="Seconds a new signing key is published before it signs: longer than others rely on the "
+        "keys they have read.",
+    )
+    key_overlap: int = Field(
+        default=86400,
+        ge=2 * 3600,
+        description="Seconds a signing key is believed when it signs no more: longer than a token lives.",
     )
     bundle_dir: Path = Field(
         default=Path("var/bundles"),

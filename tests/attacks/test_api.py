@@ -53,6 +53,7 @@ OPEN = {
     "/oauth/authorize",
     "/oauth/jwks.json",
     "/oauth/logout",
+    "/oauth/retired-keys.json",
     "/oauth/revoke",
     "/oauth/token",
     "/oauth/userinfo",

@@ -8,6 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -208,6 +209,13 @@ def ui_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
+    """A platform for the tests of one module."""
+    with running(deployment, ui_url) as platform:
+        yield platform
+
+
+@contextmanager
+def running(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -38,7 +38,7 @@ CODE_LIFETIME = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class ResourceOwner:
-    """A person, and the grant by which they let a client act for them: the user of Authlib's token endpoint."""
+    """A person, and the grant by which they let a client act for them: what Authlib calls the user."""
 
     member: Member
     grant: Grant

@@ -109,7 +109,7 @@ class Grant(Core):
     auth_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When the person proved who they are."""
     amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
-    """How they did: methods as RFC 8176 names them."""
+    """How they proved it: RFC 8176."""
     signin_id: Mapped[UUID | None] = mapped_column(Uuid)
     """The sign-in session it was given in: whoever ends that one ends this too. None when it is over."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -196,3 +196,14 @@ class SigningKey(Core):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     """Published from its creation on, it signs from here on."""
+
+
+class RetiredSigningKey(Core):
+    """The public half of a key that signs no more, and by which no token is believed."""
+
+    __tablename__ = "retired_signing_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    retired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

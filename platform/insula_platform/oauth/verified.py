@@ -36,7 +36,7 @@ class VerifiedTokens:
             self._found.popitem(last=False)
 
     def recall(self, token: str, keys: SigningKeys) -> AccessToken | None:
-        """What the token says; None when it must be verified: it is unknown, expired, or its key was retired."""
+        """What the token says; None when it must be verified: unknown, expired, or its key retired."""
         digest = _digest(token)
         says = self._found.get(digest)
         if says is None:

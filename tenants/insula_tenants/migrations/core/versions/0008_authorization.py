@@ -6,9 +6,6 @@ revision = "0008"
 down_revision = "0007"
 
 SCHEMA = """
-ALTER TABLE oauth_grants ADD COLUMN amr text[] NOT NULL DEFAULT '{pwd}';
-COMMENT ON COLUMN oauth_grants.amr IS 'how the person proved who they are (RFC 8176)';
-
 CREATE TABLE revoked_tokens (
     jti text PRIMARY KEY,
     expires_at timestamptz NOT NULL
