@@ -17,7 +17,7 @@ from insula_tenants.database import AsyncDatabases
 from insula_tenants.errors import InsulaError, NotAllowed, NotFound, TenantClosed
 from insula_tenants.registry import ResolvedBearer, resolve_bearer, resolve_bearers
 
-LOOK_EVERY = 5.0
+LOOK_EVERY = 3.0
 """Seconds after which the registry is asked anew."""
 
 
