@@ -211,7 +211,7 @@ def test_a_tenant_that_is_closed_takes_nobody_and_the_invitation_stays_good(
 
 @pytest.mark.parametrize(
     ("name", "password", "complaint"),
-    [("", PASSWORD, "give a name"), ("Nell", "short", "use 10 to 256 characters")],
+    [("", PASSWORD, "give a name"), ("Nell", "short", "use at least 15 characters")],
 )
 def test_what_a_new_account_cannot_have_is_said_and_the_invitation_stays_good(
     live: Live, name: str, password: str, complaint: str
