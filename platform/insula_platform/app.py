@@ -41,6 +41,7 @@ from insula_platform.rate_limit import RateLimiter, RateLimitFields, document_fi
 from insula_platform.readings.routes import router as readings
 from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
 from insula_platform.reference.routes import router as reference
+from insula_platform.scim.routes import router as scim
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.pages import STATIC
 from insula_platform.signin.routes import router as signin_routes
@@ -168,6 +169,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(live)
     app.include_router(dead_letters)
     app.include_router(federation_routes)
+    app.include_router(scim)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

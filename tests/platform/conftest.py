@@ -237,13 +237,11 @@ def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
 
 
 @contextmanager
-def running(deployment: Deployment, ui_url: str) -> Iterator[Live]:
-    """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
-    yield from running(deployment, ui_url)
-
-
 def running(deployment: Deployment, ui_url: str, **changes: Any) -> Iterator[Live]:
-    """The platform of `live`, with other settings."""
+    """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither.
+
+    `changes` are settings that differ.
+    """
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = PlatformSettings.model_validate(

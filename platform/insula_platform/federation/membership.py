@@ -9,29 +9,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from insula_platform.oauth.models import Grant
-from insula_platform.people import Account, Membership
+from insula_platform.people import Account, Membership, locked_member, remove_member
 from insula_platform.people.service import normal_email
 from insula_platform.signin.models import SigninSession
 from insula_tenants import audit
 from insula_tenants.audit import Actor
-from insula_tenants.errors import Conflict
-
-
-class LastOwner(Conflict):
-    """A tenant keeps an owner."""
-
-    type = "last-owner"
+from insula_tenants.context import TenantContext
+from insula_tenants.errors import NotFound
 
 
 def account_for(core: Session, email: str, name: str) -> Account:
-    """The account of an address: the one there is, or a new one that has no password."""
+    """The account of an address that a provider or directory answers for: the one there is, or a new one."""
     email = normal_email(email)
-    row = insert(Account).values(email=email, name=name)
+    row = insert(Account).values(email=email, name=name, email_verified_at=datetime.now(UTC))
     core.execute(row.on_conflict_do_nothing(index_elements=["email"]))
     return core.scalars(select(Account).where(Account.email == email)).one()
 
@@ -50,35 +44,24 @@ def admit(
         return found
     else:
         found.role = role
+        if role == "admin":  # which is the whole tenant's, so a grant for some places ends
+            found.places = None
         action = "member.role_changed"
     audit.record(core, actor, action, tenant=tenant_id, target=account.email, detail={"role": role, "by": by})
     return found
 
 
-def dismiss(core: Session, tenant_id: UUID, account: Account, *, by: str, actor: Actor) -> None:
+def dismiss(core: Session, tenant: TenantContext, account: Account, *, by: str, actor: Actor) -> None:
     """End a membership with all that it opens; no error when there is none. `LastOwner` for the last one."""
-    owners = core.scalars(
-        select(Membership.account_id)
-        .where(Membership.tenant_id == tenant_id, Membership.role == "owner")
-        .with_for_update()
-    ).all()
-    if list(owners) == [account.id]:
-        raise LastOwner(f"{account.email} is the tenant's last owner: make another one first")
-    ended = core.scalar(
-        delete(Membership)
-        .where(Membership.account_id == account.id, Membership.tenant_id == tenant_id)
-        .returning(Membership.role)
-    )
     # Its other sessions may be for other tenants; without the membership they open nothing here.
     core.execute(
         delete(SigninSession).where(
-            SigninSession.account_id == account.id, SigninSession.tenant_id == tenant_id
+            SigninSession.account_id == account.id, SigninSession.tenant_id == tenant.id
         )
     )
-    core.execute(
-        update(Grant)
-        .where(Grant.account_id == account.id, Grant.tenant_id == tenant_id, Grant.revoked_at.is_(None))
-        .values(revoked_at=datetime.now(UTC))
-    )
-    if ended is not None:
-        audit.record(core, actor, "member.removed", tenant=tenant_id, target=account.email, detail={"by": by})
+    try:
+        membership = locked_member(core, account.id, tenant)
+    except NotFound:
+        return
+    remove_member(core, membership)
+    audit.record(core, actor, "member.removed", tenant=tenant.id, target=account.email, detail={"by": by})

@@ -27,6 +27,8 @@ class ScimUser(Core):
     """What the directory wants; with no, nobody lets the account in."""
     admitted: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether it was made a member: one that has no membership since was removed by somebody."""
+    brought: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether the directory has written it; a member that came in another way is a user before that."""
     attributes: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     """Names and addresses, as SCIM writes them."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from tests.conftest import Deployment, deploy
 from tests.platform.conftest import Browser, Live, running
@@ -42,7 +43,8 @@ def deployment(postgres_server: PostgresServer) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="package")
 def live(deployment: Deployment, ui_url: str, dns_server: DnsServer) -> Iterator[Live]:
-    yield from running(deployment, ui_url, dns_server=dns_server.address)
+    with running(deployment, ui_url, dns_server=dns_server.address) as platform:
+        yield platform
 
 
 @pytest.fixture(scope="package")
@@ -162,3 +164,13 @@ def person(name: str, /, **changes: Any) -> dict[str, Any]:
         "email_verified": True,
         "name": name.title(),
     } | changes
+
+
+def role_of(live: Live, email: str, tenant: str = "acme") -> str | None:
+    """The role in the tenant of the account with this address."""
+    query = (
+        "SELECT role FROM memberships JOIN accounts a ON a.id = account_id JOIN tenants t ON t.id = tenant_id"
+        " WHERE a.email = :email AND t.slug = :tenant"
+    )
+    with live.deployment.databases.core() as core:
+        return core.scalar(text(query), {"email": email, "tenant": tenant})

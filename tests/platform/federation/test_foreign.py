@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from insula_platform.people import add_member, create_account
 from tests.conftest import deploy
 from tests.platform.conftest import PASSWORD, Authorization, Live, returned, running
-from tests.platform.federation.conftest import DOMAIN, SECRET, Admin, Wanderer
+from tests.platform.federation.conftest import DOMAIN, SECRET, Admin, Wanderer, role_of
 from tests.servers.oidc_provider import ForeignProvider
 from tests.servers.postgres import PostgresServer
 from tests.servers.programs import chromium
@@ -60,12 +61,7 @@ def test_a_person_of_a_foreign_provider_comes_in_with_the_role_of_their_group(
         assert f'value="{email}"' in page.text, "the provider is told who wants to sign in"
         back = browser.submit(page, sub=email, claims=json.dumps(claims))
         assert "code" in returned(back)
-    with live.deployment.databases.core() as core:
-        role = core.scalar(
-            text("SELECT role FROM memberships JOIN accounts a ON a.id = account_id WHERE email = :email"),
-            {"email": email},
-        )
-    assert role == "engineer"
+    assert role_of(live, email) == "engineer"
 
 
 def test_in_chromium_the_way_leads_there_and_back(live: Live, admin: Admin, foreign: ForeignProvider):
@@ -108,22 +104,21 @@ def test_trying_it_out_says_what_is_wrong(
 @pytest.fixture(scope="module")
 def second(postgres_server: PostgresServer, ui_url: str, live: Live) -> Iterator[Live]:
     """Another platform, with a database of its own, which has the first one as a client."""
-    deployments = deploy(postgres_server)
-    deployment = next(deployments)
-    platforms = running(deployment, ui_url, secret_key="another secret key, for the other platform")
-    other = next(platforms)
-    with deployment.databases.core() as core:
-        core.execute(
-            text(
-                "UPDATE oauth_clients SET redirect_uris = redirect_uris || :uri WHERE client_id = 'insula-ui'"
-            ),
-            {"uri": [f"{live.url}/signin/sso/acme/callback"]},
-        )
-        sam = create_account(core, f"sam@{DOMAIN}", "Sam", PASSWORD)
-        add_member(core, sam, deployment.acme, "owner")
-    yield other
-    for generator in (platforms, deployments):
-        next(generator, None)
+    with (
+        contextmanager(deploy)(postgres_server) as deployment,
+        running(deployment, ui_url, secret_key="another secret key, for the other platform") as other,
+    ):
+        with deployment.databases.core() as core:
+            core.execute(
+                text(
+                    "UPDATE oauth_clients SET redirect_uris = redirect_uris || :uri"
+                    " WHERE client_id = 'insula-ui'"
+                ),
+                {"uri": [f"{live.url}/signin/sso/acme/callback"]},
+            )
+            sam = create_account(core, f"sam@{DOMAIN}", "Sam", PASSWORD)
+            add_member(core, sam, deployment.acme, "owner")
+        yield other
 
 
 def test_one_platform_signs_in_at_another(live: Live, admin: Admin, second: Live):

@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from insula_platform.people import Account, add_member, create_account, memberships_of
 from tests.platform.conftest import PASSWORD, Authorization, Live, returned
-from tests.platform.federation.conftest import Admin, Wanderer, begin, come_back, person
+from tests.platform.federation.conftest import Admin, Wanderer, begin, come_back, person, role_of
 from tests.platform.federation.rogue import RogueProvider
 
 
@@ -18,15 +17,6 @@ def signed_in(browser: Wanderer, rogue: RogueProvider, **claims: Any) -> httpx.R
     """Come back from the provider with these claims."""
     rogue.lies.claims = claims
     return come_back(browser, rogue, begin(browser, rogue))
-
-
-def role_of(live: Live, email: str, tenant: str = "acme") -> str | None:
-    query = (
-        "SELECT role FROM memberships JOIN accounts a ON a.id = account_id JOIN tenants t ON t.id = tenant_id"
-        " WHERE a.email = :email AND t.slug = :tenant"
-    )
-    with live.deployment.databases.core() as core:
-        return core.scalar(text(query), {"email": email, "tenant": tenant})
 
 
 def test_a_newcomer_becomes_a_member_and_goes_on_to_where_they_wanted(

@@ -65,6 +65,7 @@ CREATE TABLE scim_users (
     external_id text,
     active boolean NOT NULL DEFAULT true,
     admitted boolean NOT NULL DEFAULT false,
+    brought boolean NOT NULL DEFAULT false,
     attributes jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -75,6 +76,7 @@ CREATE UNIQUE INDEX scim_users_name ON scim_users (tenant_id, lower(user_name));
 CREATE INDEX scim_users_external ON scim_users (tenant_id, external_id);
 CREATE INDEX scim_users_account ON scim_users (account_id);
 COMMENT ON COLUMN scim_users.admitted IS 'whether it was made a member: without a membership since, somebody removed it';
+COMMENT ON COLUMN scim_users.brought IS 'whether the directory has written it: any member is a user before that';
 
 CREATE TABLE scim_groups (
     id uuid PRIMARY KEY,
