@@ -9,7 +9,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy.orm import Session
 
+from insula_platform.federation.domains import claim_domain
+from insula_platform.federation.service import Setup, put_provider
+from insula_platform.people import Account
+from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
+from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
@@ -41,6 +47,10 @@ class House:
     """Its dead letter's id."""
     export: UUID
     """An export that is done; its bundle holds the word."""
+    domain: str
+    user: UUID
+    """Somebody whom its directory knows, in `group`."""
+    group: UUID
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +120,27 @@ def _furnish(
         core.add(job)
         core.flush()
         export = job.id
-    return House(context, device, secret, value, point, space, letter, export)
+        domain, user, group = _sign_on(core, context, secret)
+    return House(context, device, secret, value, point, space, letter, export, domain, user, group)
+
+
+def _sign_on(core: Session, context: TenantContext, secret: str) -> tuple[str, UUID, UUID]:
+    """An identity provider, a domain, and a directory's user in a group, all with the word in their names."""
+    domain = f"house-{len(secret)}.example"  # it is in paths, which answers repeat
+    setup = Setup(
+        f"https://{domain}", secret, secret, "openid", "email_verified", None, {}, "viewer", True, False
+    )
+    put_provider(core, PlatformSettings(secret_key="k" * 32), context, setup, actor=SYSTEM)
+    claim_domain(core, context, domain, actor=SYSTEM)
+    account = Account(email=f"somebody@{domain}", name=f"Somebody {secret}")
+    core.add(account)
+    core.flush()
+    user = ScimUser(tenant_id=context.id, account_id=account.id, user_name=account.email, brought=True)
+    group = ScimGroup(tenant_id=context.id, display_name=f"Group {secret}")
+    core.add_all([user, group])
+    core.flush()
+    core.add(ScimGroupMember(group_id=group.id, user_id=user.id))
+    return domain, user.id, group.id
 
 
 def _space(session, secret: str, name: str) -> int:

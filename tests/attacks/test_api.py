@@ -60,6 +60,9 @@ OPEN = {
     "/openapi.json",
     "/readyz",
     "/signin",
+    "/signin/sso",
+    "/signin/sso/{slug}",
+    "/signin/sso/{slug}/callback",
     "/static",
 }
 """What is there for everybody, or asks for credentials of another kind than an access token."""
@@ -76,6 +79,11 @@ OWN: dict[str, Any] = {
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
     "plan": lambda _: "standard",
+    "domain": lambda house: house.domain,
+    "user_id": lambda house: house.user,
+    "group_id": lambda house: house.group,
+    "resource_type": lambda _: "User",
+    "schema": lambda _: "urn:ietf:params:scim:schemas:core:2.0:User",
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -114,6 +122,24 @@ ATTACKS: dict[str, Any] = {
     "reason": lambda _: ("unknown_device", "reason", *HOSTILE),
     "dry_run": lambda _: ("true", *HOSTILE),
     "confirm": lambda _: ("globex", *HOSTILE),
+    "domain": _ids("domain"),
+    "if-match": lambda _: HOSTILE,
+    "user_id": _ids("user_id"),
+    "group_id": _ids("group_id"),
+    "resource_type": _ids("resource_type"),
+    "schema": _ids("schema"),
+    "attributes": lambda _: ("userName,emails", "password", *HOSTILE),
+    "excludedAttributes": lambda _: ("id", "schemas", *HOSTILE),
+    "filter": lambda house: (
+        f'id eq "{house.user}"',
+        f'userName sw "{house.secret}"',
+        "not (userName pr)",
+        'userName eq "\\"" or 1 eq 1',
+        "(" * 500 + 'userName eq "x"' + ")" * 500,
+        *HOSTILE,
+    ),
+    "startIndex": lambda _: ("0", "9" * 18, *HOSTILE),
+    "count": lambda _: ("0", "100000000", *HOSTILE),
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
@@ -216,7 +242,7 @@ def told(answer: httpx.Response, *names: str) -> tuple[int, str, dict[str, str]]
 def test_every_route_is_attacked_or_known_to_be_open():
     app = create_app(PlatformSettings.model_validate(SETTINGS))
     documented = {one.path for one in operations(app)}
-    api = {path for path in routes(app) if path.startswith("/api/")}
+    api = {path for path in routes(app) if path.startswith(("/api/", "/scim/"))}
     assert api <= documented, "a route of the API that the document hides escapes these tests"
     assert {path for path in routes(app) if "{tenant}" in path} == {one.path for one in IN_A_TENANT}
     assert routes(app) - api == OPEN
@@ -224,7 +250,9 @@ def test_every_route_is_attacked_or_known_to_be_open():
     assert api == {one.path for one in IN_A_TENANT + OPERATORS}, "a route that is neither a tenant's nor ours"
 
 
-@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.path.startswith("/api/")], ids=str)
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.path.startswith(("/api/", "/scim/"))], ids=str
+)
 def test_no_forged_token_opens_a_route(attacker: Attacker, acme: House, operation: Operation):
     opens(attacker, operation, acme, attacker.token())
     url, query = url_of(operation, "acme", acme), query_of(operation, acme)
@@ -320,6 +348,8 @@ def test_every_parameter_has_an_attack_that_fails(
     assert names <= ATTACKS.keys(), f"{operation}: register attacks for {names - ATTACKS.keys()}"
     mine, query = attacker.token(), query_of(operation, acme)
     may_answer = {200, 404, 422}
+    if operation.path.startswith("/scim/"):
+        may_answer = {200, 400, 404, 422}  # RFC 7644 has 400 for what it cannot read
     if operation.method == "delete":
         query |= NOBODYS
     elif operation.path.endswith("/replay"):

@@ -76,9 +76,13 @@ def _group(group_id: Annotated[str, Path(description="The group's id.", max_leng
     """See `_user`."""
 
 
-def _named(
-    named: Annotated[str, Path(description="The resource type's name, or the schema's URN.", max_length=200)],
+def _resource_type(
+    resource_type: Annotated[str, Path(description="Its name: `User` or `Group`.", max_length=200)],
 ) -> None:
+    """See `_user`."""
+
+
+def _schema(schema: Annotated[str, Path(description="The schema's URN.", max_length=200)]) -> None:
     """See `_user`."""
 
 
@@ -117,7 +121,7 @@ def get_resource_types(access: Provisioner, platform: CurrentPlatform, request: 
     return _serve(platform, access, request)
 
 
-@router.get("/ResourceTypes/{named}", dependencies=[Depends(_named)])
+@router.get("/ResourceTypes/{resource_type}", dependencies=[Depends(_resource_type)])
 def get_resource_type(access: Provisioner, platform: CurrentPlatform, request: Request) -> Response:
     """One of them."""
     return _serve(platform, access, request)
@@ -129,7 +133,7 @@ def get_schemas(access: Provisioner, platform: CurrentPlatform, request: Request
     return _serve(platform, access, request)
 
 
-@router.get("/Schemas/{named}", dependencies=[Depends(_named)])
+@router.get("/Schemas/{schema}", dependencies=[Depends(_schema)])
 def get_schema(access: Provisioner, platform: CurrentPlatform, request: Request) -> Response:
     """Those of one type."""
     return _serve(platform, access, request)
