@@ -80,19 +80,19 @@ def begin(platform: CurrentPlatform, slug: str, return_to: str = "") -> Response
 def callback(request: Request, platform: CurrentPlatform, slug: str) -> Response:
     """Back from the provider: check the answer, and start a session that is good for this tenant."""
     address = sessions.address_of(request)
-    if wait := platform.throttle.wait(None, address):
+    if wait := platform.throttle.wait(address):
         return _failed(platform, _TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
     try:
         given = read_parameters(request.scope["query_string"])
         remembered = attempts.recall(request, platform.settings, slug, given.get("state", ""))
     except (InvalidRequestError, SignInRefused) as error:
-        platform.throttle.failed(None, address)
+        platform.throttle.failed(address)
         detail = error.detail if isinstance(error, SignInRefused) else "The provider's answer was damaged."
         return _failed(platform, detail)
     try:
         response = _finish(request, platform, remembered, given)
     except InsulaError as error:
-        platform.throttle.failed(None, address)
+        platform.throttle.failed(address)
         _note(platform, slug, address, error)
         response = _refused(platform, slug, error)
     attempts.forget(response, platform.settings, remembered.attempt.state)

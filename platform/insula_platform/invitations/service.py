@@ -46,6 +46,13 @@ class WrongPassword(InsulaError):
     type = "wrong-password"
 
 
+class NeedsSecondFactor(InsulaError):
+    """The password is right, and the account wants a second factor: sign in first."""
+
+    status = 403
+    type = "needs-second-factor"
+
+
 @dataclass(frozen=True, slots=True)
 class Invited:
     """An invitation that can be accepted, and where it leads."""

@@ -53,8 +53,7 @@ def create_account(
     account for the address.
     """
     email = normal_email(email)
-    if not _EMAIL.fullmatch(email):
-        raise InvalidInput("email", "give an e-mail address like ada@example.com")
+    check_email(email)
     if not name.strip() or len(name) > 200:
         raise InvalidInput("name", "give a name of 1 to 200 characters")
     check_new_password(password, [email, name, *about])
@@ -132,6 +131,12 @@ def member_of(core: Session, account_id: UUID, tenant_id: UUID) -> Member | None
     return next(
         (member for member in memberships_of(core, account_id) if member.tenant.id == tenant_id), None
     )
+
+
+def check_email(email: str) -> None:
+    """`InvalidInput` for what cannot be an e-mail address. Whether it is one, only a letter shows."""
+    if not _EMAIL.fullmatch(email) or not email.isprintable():
+        raise InvalidInput("email", "give an e-mail address like ada@example.com")
 
 
 def normal_email(email: str) -> str:

@@ -31,3 +31,14 @@ class SigninSession(Core):
     last_seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     tenant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("tenants.id"))
     """The one tenant that a session by that tenant's identity provider is good for; None for any other."""
+
+
+class SigninStep(Core):
+    """A browser in which the first proof was right, and the second factor is still asked."""
+
+    __tablename__ = "signin_steps"
+
+    id_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("accounts.id"))
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
