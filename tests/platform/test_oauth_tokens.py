@@ -157,7 +157,7 @@ def test_the_secret_may_come_in_the_form_and_never_in_the_query(live: Live):
     with live.client() as client:
         assert client.post("/oauth/token", data=form).status_code == 200
         in_the_query = client.post("/oauth/token", params=form, data={"grant_type": "client_credentials"})
-        assert in_the_query.json()["error"] == "invalid_client"
+        assert in_the_query.json()["error"] == "invalid_request"
         no_form = client.post("/oauth/token", params=form)
         assert no_form.json()["error"] == "invalid_request"
 

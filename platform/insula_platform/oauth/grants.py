@@ -22,6 +22,7 @@ from insula_platform.oauth import scopes
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import (
     CLIENT_AUTH_METHODS,
+    CONFIDENTIAL_AUTH_METHODS,
     AuthorizationCode,
     Client,
     Grant,
@@ -158,6 +159,13 @@ class IdToken(OpenIDCode):  # type: ignore[misc] # Authlib ships no types
     def get_encode_header(self, _client: Client) -> dict[str, Any]:
         return {"alg": ALGORITHM, "kid": self.key.kid}
 
+    def get_compatible_claims(self, request: ProviderRequest) -> dict[str, Any]:
+        """Authlib adds what it knows of an authorization code; a device's code is asked the same."""
+        claims: dict[str, Any] = super().get_compatible_claims(request)
+        if request.credential is not None:
+            claims |= self.get_authorization_code_claims(request.credential)
+        return claims
+
     def get_client_claims(self, client: Client) -> dict[str, Any]:
         expires = int(datetime.now(UTC).timestamp()) + self.lifetime
         return {"iss": self.issuer, "aud": client.client_id, "exp": expires}
@@ -191,7 +199,7 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
 class ServiceGrant(rfc6749.ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships no types
     """`client_credentials`: a program acts for itself, in the tenant it belongs to."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = CLIENT_AUTH_METHODS
+    TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_AUTH_METHODS
 
 
 def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None:

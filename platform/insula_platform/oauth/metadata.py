@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.device import DEVICE_GRANT
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import CLIENT_AUTH_METHODS
 
@@ -16,6 +17,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}/oauth/authorize",
         "token_endpoint": f"{issuer}/oauth/token",
         "userinfo_endpoint": f"{issuer}/oauth/userinfo",
+        "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/oauth/jwks.json",
@@ -23,7 +25,12 @@ def metadata(issuer: str) -> dict[str, Any]:
         "claims_supported": ["sub", "name", "email", "tenant", "tenant_name", "role", "auth_time", "nonce"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            DEVICE_GRANT,
+        ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),

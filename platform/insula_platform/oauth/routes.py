@@ -60,6 +60,16 @@ def token(platform: CurrentPlatform, asked: Posted) -> Response:
     return answer
 
 
+@router.post("/oauth/device_authorization")
+def device_authorization(platform: CurrentPlatform, asked: Posted) -> Response:
+    """Begin a sign-in on a device without a browser (RFC 8628)."""
+    if not isinstance(asked, ProviderRequest):
+        return _refusal(asked)
+    with provider(platform) as server:
+        answer: Response = server.create_endpoint_response("device_authorization", asked)
+    return answer
+
+
 @router.post("/oauth/revoke")
 def revoke(platform: CurrentPlatform, asked: Posted) -> Response:
     """Revoke a refresh token and all that descends from the same sign-in (RFC 7009)."""

@@ -20,6 +20,7 @@ from joserfc.jwk import RSAKey
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.device import DeviceAuthorization, DeviceGrant
 from insula_platform.oauth.endpoints import EndSession, Revocation
 from insula_platform.oauth.grants import (
     CodeGrant,
@@ -62,6 +63,8 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         self.register_grant(CodeGrant, [S256Challenge(), id_token])
         self.register_grant(RefreshGrant)
         self.register_grant(ServiceGrant)
+        self.register_grant(DeviceGrant, [id_token])
+        self.register_endpoint(DeviceAuthorization)
         self.register_endpoint(Revocation)
         self.register_endpoint(EndSession)
         self.register_token_generator("default", _TokenGenerator(settings, key))
