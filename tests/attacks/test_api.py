@@ -54,6 +54,7 @@ OPEN = {
     "/invitation/join",
     "/oauth/authorize",
     "/oauth/device_authorization",
+    "/oauth/introspect",
     "/oauth/jwks.json",
     "/oauth/logout",
     "/oauth/retired-keys.json",

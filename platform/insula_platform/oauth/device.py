@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from insula_platform.oauth.families import end_stolen
 from insula_platform.oauth.grants import ResourceOwner, resource_owner
 from insula_platform.oauth.keys import derive_key
 from insula_platform.oauth.models import (
@@ -115,7 +116,7 @@ class DeviceGrant(rfc8628.DeviceCodeGrant):  # type: ignore[misc] # Authlib ship
         if found.redeemed_at is not None:
             if found.grant is not None:
                 self.server.core.refresh(found.grant, with_for_update=True)
-                found.grant.revoke()
+                end_stolen(self.server.core, found.grant, "device code")
             raise InvalidGrantError("Invalid 'device_code' in request.")
         return found
 

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.families import end_stolen, lock_refresh_token
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import (
     CLIENT_AUTH_METHODS,
@@ -109,7 +110,7 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         if found is None:
             return None
         if found.redeemed_at is not None:
-            found.grant.revoke()
+            end_stolen(self.server.core, found.grant, "authorization code")
             return None
         return found if _is_alive(found) else None
 
@@ -185,7 +186,7 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
         if found is None or not found.check_client(self.request.client):
             return None
         if found.used_at is not None:
-            found.grant.revoke()
+            end_stolen(self.server.core, found.grant, "refresh token")
             return None
         return found if _is_alive(found) else None
 
@@ -200,17 +201,6 @@ class ServiceGrant(rfc6749.ClientCredentialsGrant):  # type: ignore[misc] # Auth
     """`client_credentials`: a program acts for itself, in the tenant it belongs to."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_AUTH_METHODS
-
-
-def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None:
-    """The refresh token, locked together with its grant until the transaction ends."""
-    return core.scalar(
-        select(RefreshToken)
-        .join(RefreshToken.grant)
-        .options(contains_eager(RefreshToken.grant))
-        .where(RefreshToken.token_hash == fingerprint(refresh_token))
-        .with_for_update()
-    )
 
 
 def resource_owner(core: Session, grant: Grant) -> ResourceOwner:

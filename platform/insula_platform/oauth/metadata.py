@@ -7,7 +7,7 @@ from typing import Any
 from insula_platform.oauth import scopes
 from insula_platform.oauth.device import DEVICE_GRANT
 from insula_platform.oauth.keys import ALGORITHM
-from insula_platform.oauth.models import CLIENT_AUTH_METHODS
+from insula_platform.oauth.models import CLIENT_AUTH_METHODS, CONFIDENTIAL_AUTH_METHODS
 
 
 def metadata(issuer: str) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "userinfo_endpoint": f"{issuer}/oauth/userinfo",
         "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/oauth/jwks.json",
         "scopes_supported": [*scopes.SCOPES, *scopes.OPERATOR_SCOPES],
@@ -35,6 +36,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),
+        "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_AUTH_METHODS),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "select_account"],
         "authorization_response_iss_parameter_supported": True,

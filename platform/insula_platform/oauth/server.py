@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
 from insula_platform.oauth.device import DeviceAuthorization, DeviceGrant
-from insula_platform.oauth.endpoints import EndSession, Revocation
+from insula_platform.oauth.endpoints import EndSession, Introspection, Revocation
 from insula_platform.oauth.grants import (
     CodeGrant,
     IdToken,
@@ -66,6 +66,7 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         self.register_grant(DeviceGrant, [id_token])
         self.register_endpoint(DeviceAuthorization)
         self.register_endpoint(Revocation)
+        self.register_endpoint(Introspection)
         self.register_endpoint(EndSession)
         self.register_token_generator("default", _TokenGenerator(settings, key))
 
