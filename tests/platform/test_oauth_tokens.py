@@ -10,12 +10,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from insula_platform.oauth.clients import create_service_client, delete_service_client, service_clients
+from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.models import fingerprint
 from insula_platform.people import add_member
 from insula_platform.people.models import Account
-from insula_tenants.errors import ConfigurationError, InvalidInput, NotFound
+from insula_tenants.errors import ConfigurationError, InvalidInput
 from insula_tenants.migrate import admin_engine
 from tests.platform.conftest import UI_CLIENT_ID, UI_SECRET, Live
 
@@ -270,20 +270,6 @@ def test_keys_sealed_under_another_secret_are_named_as_the_cause(live: Live):
     other = SigningKeys(live.deployment.databases, SecretStr("another secret key of enough characters"))
     with pytest.raises(ConfigurationError, match="INSULA_SECRET_KEY"):
         other.signing_key()
-
-
-def test_service_clients_are_made_listed_and_removed_in_their_tenant_alone(live: Live):
-    acme, globex = live.deployment.acme, live.deployment.globex
-    with live.deployment.databases.core() as core:
-        client_id, secret = create_service_client(core, globex, "billing", "readings:read")
-        assert [client.client_id for client in service_clients(core, globex)] == [client_id]
-        assert client_id not in [client.client_id for client in service_clients(core, acme)]
-        with pytest.raises(NotFound):
-            delete_service_client(core, acme, client_id)
-    assert live.token_request((client_id, secret), grant_type="client_credentials").status_code == 200
-    with live.deployment.databases.core() as core:
-        delete_service_client(core, globex, client_id)
-    assert live.token_request((client_id, secret), grant_type="client_credentials").status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from insula_platform.oauth import scopes
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import (
     CLIENT_AUTH_METHODS,
+    CONFIDENTIAL_AUTH_METHODS,
     AuthorizationCode,
     Client,
     Grant,
@@ -68,7 +69,7 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
             client_id=request.client.client_id,
             account_id=member.account.id,
             tenant_id=member.tenant.id,
-            scope=request.scope,
+            scope=granted_scope(request.client, request.scope, member),
             auth_time=self.server.auth_time,
         )
         self.server.core.add(
@@ -181,7 +182,18 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
 class ServiceGrant(rfc6749.ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships no types
     """`client_credentials`: a program acts for itself, in the tenant it belongs to."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = CLIENT_AUTH_METHODS
+    TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_AUTH_METHODS
+
+
+def granted_scope(client: Client, requested: str, member: Member) -> str:
+    """The scope of a grant: what the person has seen and allowed.
+
+    The operator's own clients get what they asked for, cut to the role at each token: it follows the role up
+    and down.
+    """
+    if client.first_party:
+        return requested
+    return scopes.cut_to_role(client.get_allowed_scope(requested) or "", member.role)
 
 
 def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None:
