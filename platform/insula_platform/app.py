@@ -19,6 +19,8 @@ from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.clients.routes import router as clients
+from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
 from insula_platform.invitations.routes import router as invitations
@@ -153,6 +155,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(device_pages)
     app.include_router(signin_routes)
     app.include_router(invitations)
+    app.include_router(consents)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
@@ -162,6 +165,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(backfill)
     app.include_router(live)
     app.include_router(dead_letters)
+    app.include_router(clients)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

@@ -110,7 +110,7 @@ def _of_member(visit: _Visit, asked: DeviceCode, *, decides: bool) -> Response:
     members = [
         member
         for member in memberships_of(visit.core, visit.signin.account_id)
-        if why_closed(member.tenant) is None
+        if why_closed(member.tenant) is None and asked.client.tenant_id in {None, member.tenant.id}
     ]
     wanted = visit.given.get("tenant") or asked.tenant
     member = next((member for member in members if member.tenant.slug == wanted), None)
@@ -128,7 +128,8 @@ def _of_member(visit: _Visit, asked: DeviceCode, *, decides: bool) -> Response:
     if member is None:
         return _page(visit, "device_tenants.html", client=asked.client.name, members=members)
     scope = scopes.cut_to_role(asked.scope, member.role)
-    if not decides:
+    # Somebody else may have signed in, in this browser, since the page was shown.
+    if not decides or visit.given.get("account") != str(visit.signin.account_id):
         return _consent(visit, asked, member, scope)
     return _decide(visit, asked, member, scope)
 
@@ -142,6 +143,7 @@ def _consent(visit: _Visit, asked: DeviceCode, member: Member, scope: str) -> Re
         tenant=member.tenant,
         role=member.role,
         email=member.account.email,
+        account=member.account.id,
         scopes=[scopes.SCOPES[name] for name in granted],
         address=asked.address or "an unknown address",
         asked_at=asked.created_at,

@@ -65,9 +65,11 @@ class EndSession(rpinitiated.EndSessionEndpoint):  # type: ignore[misc] # Authli
     def end_session(self, _end_session_request: rpinitiated.EndSessionRequest) -> None:
         """The route has done it."""
 
-    def is_post_logout_redirect_uri_legitimate(self, *_: object) -> bool:
-        """The operator registered the address word for word, and without a hint the person is asked."""
-        return True
+    def is_post_logout_redirect_uri_legitimate(
+        self, _request: ProviderRequest, _address: str, client: Client, _logout_hint: str | None
+    ) -> bool:
+        """Without a hint the operator's own clients alone are believed: anybody can have made the others."""
+        return client.first_party
 
     def _validate_id_token_hint(self, id_token_hint: str) -> dict[str, Any]:
         platform = self.server.platform
@@ -77,4 +79,4 @@ class EndSession(rpinitiated.EndSessionEndpoint):  # type: ignore[misc] # Authli
             raise InvalidRequestError("The id_token_hint is no ID token of this issuer.") from None
 
     def _is_valid_post_logout_redirect_uri(self, client: Client, post_logout_redirect_uri: str) -> bool:
-        return post_logout_redirect_uri in client.post_logout_redirect_uris
+        return client.check_post_logout_redirect_uri(post_logout_redirect_uri)

@@ -81,7 +81,7 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
             client_id=request.client.client_id,
             account_id=member.account.id,
             tenant_id=member.tenant.id,
-            scope=request.scope,
+            scope=granted_scope(request.client, request.scope, member),
             auth_time=signin.auth_time,
             amr=signin.amr,
             signin_id=signin.id,
@@ -201,6 +201,17 @@ class ServiceGrant(rfc6749.ClientCredentialsGrant):  # type: ignore[misc] # Auth
     """`client_credentials`: a program acts for itself, in the tenant it belongs to."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_AUTH_METHODS
+
+
+def granted_scope(client: Client, requested: str, member: Member) -> str:
+    """The scope of a grant: what the person has seen and allowed.
+
+    The operator's own clients get what they asked for, cut to the role at each token: it follows the role up
+    and down.
+    """
+    if client.first_party:
+        return requested
+    return scopes.cut_to_role(client.get_allowed_scope(requested) or "", member.role)
 
 
 def resource_owner(core: Session, grant: Grant) -> ResourceOwner:

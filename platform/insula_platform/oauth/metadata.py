@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.client_keys import ALGORITHMS
 from insula_platform.oauth.device import DEVICE_GRANT
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import CLIENT_AUTH_METHODS, CONFIDENTIAL_AUTH_METHODS
@@ -35,10 +36,13 @@ def metadata(issuer: str) -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_AUTH_METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login", "select_account"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

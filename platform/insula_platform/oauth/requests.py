@@ -26,7 +26,7 @@ class ProviderRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no t
     """An OAuth request with its parameters in hand."""
 
     def __init__(
-        self, method: str, uri: str, headers: dict[str, str], parameters: dict[str, str], address: str
+        self, method: str, uri: str, headers: dict[str, str], parameters: dict[str, str], address: str = ""
     ) -> None:
         """`headers` by their usual names, `parameters` already checked, `address` where it came from."""
         super().__init__(method, uri, headers=headers)

@@ -11,6 +11,7 @@ from authlib.oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import (
     InvalidClientError,
     InvalidGrantError,
+    InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
     UnsupportedResponseTypeError,
@@ -20,6 +21,7 @@ from joserfc.jwk import RSAKey
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.client_auth import PrivateKeyJwt
 from insula_platform.oauth.device import DeviceAuthorization, DeviceGrant
 from insula_platform.oauth.endpoints import EndSession, Introspection, Revocation
 from insula_platform.oauth.grants import (
@@ -65,6 +67,9 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         self.register_grant(ServiceGrant)
         self.register_grant(DeviceGrant, [id_token])
         self.register_endpoint(DeviceAuthorization)
+        self.register_client_auth_method(
+            PrivateKeyJwt.CLIENT_AUTH_METHOD, PrivateKeyJwt(core, settings.public_url)
+        )
         self.register_endpoint(Revocation)
         self.register_endpoint(Introspection)
         self.register_endpoint(EndSession)
@@ -83,12 +88,15 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         return grant
 
     def query_client(self, client_id: str) -> Client | None:
-        return self.core.get(Client, client_id) if client_id.isprintable() else None
+        """The client, unless it is disabled: then it is as if it were not there."""
+        client = self.core.get(Client, client_id) if client_id.isprintable() else None
+        return client if client is not None and client.disabled_at is None else None
 
     def authenticate_client(
         self, request: ProviderRequest, methods: Sequence[str], endpoint: str = "token"
     ) -> Client:
         """The client of a request; one answer for all that is wrong, so that nothing can be probed."""
+        _refuse_two_proofs(request)
         try:
             client: Client = super().authenticate_client(request, methods, endpoint)
         except (InvalidClientError, UnicodeDecodeError):
@@ -143,6 +151,8 @@ class _TokenGenerator:
         allowed = client.get_allowed_scope(scope)
         if allowed and user:
             allowed = scopes.cut_to_role(allowed, user.member.role)
+        elif allowed:
+            allowed = scopes.without_identity(allowed)  # there is no person whom it could tell of
         if not allowed:
             raise InvalidScopeError
         tenant = user.member.tenant if user else client.tenant
@@ -167,6 +177,17 @@ class _TokenGenerator:
         if include_refresh_token:
             token["refresh_token"] = new_secret()
         return token
+
+
+def _refuse_two_proofs(request: ProviderRequest) -> None:
+    """RFC 6749, section 2.3: a client proves who it is in one way in each request."""
+    proofs = (
+        request.headers.get("Authorization"),
+        request.form.get("client_secret"),
+        request.form.get("client_assertion"),
+    )
+    if sum(map(bool, proofs)) > 1:
+        raise InvalidRequestError("Authenticate the client in one way, not in several.")
 
 
 def _refuse_closed(tenant: Tenant) -> None:

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from insula_platform.oauth.clients import create_service_client, delete_service_client, service_clients
+from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.models import fingerprint
 from insula_platform.people import add_member
 from insula_platform.people.models import Account
-from insula_tenants.errors import InvalidInput, NotFound
+from insula_tenants.errors import InvalidInput
 from insula_tenants.migrate import admin_engine
 from tests.platform.conftest import UI_CLIENT_ID, UI_SECRET, Live
 
@@ -227,20 +227,6 @@ def test_nothing_secret_is_stored_in_the_clear(live: Live):
     for secret in (tokens["refresh_token"], UI_SECRET, live.service[1], private["d"]):
         assert secret not in stored
     assert "$argon2id$" in stored
-
-
-def test_service_clients_are_made_listed_and_removed_in_their_tenant_alone(live: Live):
-    acme, globex = live.deployment.acme, live.deployment.globex
-    with live.deployment.databases.core() as core:
-        client_id, secret = create_service_client(core, globex, "billing", "readings:read")
-        assert client_id in [client.client_id for client in service_clients(core, globex)]
-        assert client_id not in [client.client_id for client in service_clients(core, acme)]
-        with pytest.raises(NotFound):
-            delete_service_client(core, acme, client_id)
-    assert live.token_request((client_id, secret), grant_type="client_credentials").status_code == 200
-    with live.deployment.databases.core() as core:
-        delete_service_client(core, globex, client_id)
-    assert live.token_request((client_id, secret), grant_type="client_credentials").status_code == 401
 
 
 @pytest.mark.parametrize(
