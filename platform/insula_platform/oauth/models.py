@@ -62,6 +62,8 @@ class Client(Core):
     """Kind and id of who made it, as the audit log names them."""
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Since when nothing it holds is good for anything; None while it works."""
+    places: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of a service client: the places it may act in (`Places.told`); None is the whole tenant."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     tenant: Mapped[Tenant | None] = relationship()

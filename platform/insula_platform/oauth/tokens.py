@@ -42,6 +42,8 @@ class AccessToken:
     """The token's own (`jti`)."""
     grant_id: UUID | None
     """The grant by which a person let the client act (`gid`); None for programs, which act for themselves."""
+    key_id: str
+    """The key that signed it."""
 
 
 def sign(key: RSAKey, claims: dict[str, Any], token_type: str) -> str:
@@ -106,6 +108,8 @@ def read_id_token_hint(settings: PlatformSettings, keys: SigningKeys, token: str
 
 
 def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) -> AccessToken:
+    if key is None:
+        raise InvalidToken("the token was signed with a key that is not ours")
     claims = _verified(key, token)
     required = jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": settings.public_url},
@@ -134,9 +138,8 @@ def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) ->
     # A token is a tenant's or the operator's: one that would be both, or neither, is nobody's.
     if operators if tenant is not None else not granted or operators != granted:
         raise InvalidToken("the token lacks a claim")
-    return AccessToken(
-        subject, client_id, tenant, granted, float(claims["exp"]), token_id, _grant_id(claims.get("gid"))
-    )
+    grant_id, expires_at = _grant_id(claims.get("gid")), float(claims["exp"])
+    return AccessToken(subject, client_id, tenant, granted, expires_at, token_id, grant_id, str(key.kid))
 
 
 def _grant_id(claim: Any) -> UUID | None:
