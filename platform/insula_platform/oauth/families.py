@@ -9,20 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from uuid import UUID
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, contains_eager
 
+from insula_platform.access.requests import bearer_of, effective
 from insula_platform.oauth.models import Client, Grant, RefreshToken, RevokedToken, fingerprint
+from insula_platform.oauth.scopes import join
 from insula_platform.oauth.tokens import AccessToken, InvalidToken, read_known_access_token
-from insula_platform.people import member_of, memberships_of
+from insula_platform.people import member_of
 from insula_platform.state import Platform
 from insula_tenants import audit
 from insula_tenants.audit import Actor
-from insula_tenants.registry import why_closed
+from insula_tenants.errors import InsulaError
+from insula_tenants.registry import resolve_bearer, why_closed
 
 log = structlog.stdlib.get_logger("insula.oauth")
 
@@ -158,41 +160,40 @@ def end_stolen(core: Session, grant: Grant, what: str) -> None:
     end_grant(core, grant, audit.SYSTEM, f"its {what} was used twice")
 
 
-def stands(core: Session, says: AccessToken) -> bool:
-    """Whether nobody called the access token back, and who holds it still belongs where it is good for."""
-    if core.get(RevokedToken, says.id) is not None:
-        return False
-    client = core.get(Client, says.client_id)
-    if client is None or client.disabled_at is not None:
-        return False
-    if says.subject == says.client_id:
-        tenant = client.tenant
-        return tenant is None or (tenant.slug == says.tenant and why_closed(tenant) is None)
-    grant = core.get(Grant, says.grant_id) if says.grant_id else None
-    if says.grant_id and (grant is None or grant.revoked_at is not None):
-        return False
+def current_scopes(core: Session, says: AccessToken) -> frozenset[str] | None:
+    """What an access token is good for at this moment, as the API would find; None when for nothing.
+
+    It may have been called back, its client be disabled, its person or its tenant be out.
+    """
+    if says.tenant is None:
+        client = core.get(Client, says.client_id)
+        is_good = (
+            client is not None and client.disabled_at is None and core.get(RevokedToken, says.id) is None
+        )
+        return says.scopes if is_good else None
     try:
-        members = memberships_of(core, UUID(says.subject))
-    except ValueError:
-        return False  # nobody's
-    return any(member.tenant.slug == says.tenant and not why_closed(member.tenant) for member in members)
+        found = resolve_bearer(core, says.tenant, bearer_of(says))
+    except InsulaError:
+        return None
+    return effective(says.scopes, found)
 
 
 def _access_token(platform: Platform, core: Session, says: AccessToken) -> StandingAccessToken:
+    grant = core.get(Grant, says.grant_id, with_for_update=True) if says.grant_id else None
+    scopes = current_scopes(core, says)
     told: dict[str, Any] = {
         "iss": platform.settings.public_url,
         "aud": platform.settings.api_audience,
         "sub": says.subject,
         "client_id": says.client_id,
-        "scope": " ".join(sorted(says.scopes)),
+        "scope": join(sorted(scopes or ())),
         "token_type": "Bearer",
         "exp": int(says.expires_at),
         "jti": says.id,
     }
     if says.tenant is not None:
         told["tenant"] = says.tenant
-    grant = core.get(Grant, says.grant_id, with_for_update=True) if says.grant_id else None
-    return StandingAccessToken(says, grant, stands(core, says), told)
+    return StandingAccessToken(says, grant, scopes is not None, told)
 
 
 def _refresh_token(core: Session, row: RefreshToken) -> StandingRefreshToken:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from insula_platform.access import InsufficientScope, NotAuthenticated, authenticate, bearer_token
-from insula_platform.oauth.families import stands
+from insula_platform.oauth.families import current_scopes
 from insula_platform.oauth.grants import user_claims
 from insula_platform.oauth.keys import JWKS_MAX_AGE
 from insula_platform.oauth.metadata import metadata
@@ -108,7 +108,7 @@ async def userinfo(request: Request, platform: CurrentPlatform) -> JSONResponse:
 
 def _claims(platform: Platform, says: AccessToken) -> dict[str, Any] | None:
     with platform.databases.core() as core:
-        if not stands(core, says):
+        if current_scopes(core, says) is None:
             return None
         members = memberships_of(core, UUID(says.subject))
         member = next((member for member in members if member.tenant.slug == says.tenant), None)

@@ -57,6 +57,7 @@ def test_7009_2_1_a_refresh_token_ends_its_grant_and_the_access_tokens_with_it(l
     for tokens in (first, second):
         assert not is_active(live, tokens["access_token"])
         assert live.get("/oauth/userinfo", tokens["access_token"]).status_code == 401
+        assert live.get(PROBE, tokens["access_token"]).status_code == 401
     with live.deployment.databases.core() as core:
         entry = list_entries(core)[0]
         assert (entry.action, entry.actor, entry.target) == ("grant.revoked", UI_CLIENT_ID, UI_CLIENT_ID)
@@ -68,6 +69,7 @@ def test_7009_2_1_an_access_token_ends_its_grant_and_the_refresh_tokens_with_it(
     assert revoke(live, tokens["access_token"]).status_code == 200
     assert not is_active(live, tokens["access_token"])
     assert live.get("/oauth/userinfo", tokens["access_token"]).status_code == 401
+    assert live.get(PROBE, tokens["access_token"]).status_code == 401
     assert refresh(live, tokens["refresh_token"]).json()["error"] == "invalid_grant"
     assert refresh(live, other["refresh_token"]).status_code == 200, "another sign-in is another grant"
 
@@ -78,6 +80,8 @@ def test_7009_2_1_a_programs_access_token_ends_alone(live: Live):
     for _ in range(2):
         assert revoke(live, token, live.service).status_code == 200
     assert not is_active(live, token, live.service)
+    assert live.get(PROBE, token).status_code == 401
+    assert live.get(PROBE, other).status_code == 200
     assert is_active(live, other, live.service)
     with live.deployment.databases.core() as core:
         actions = [entry.action for entry in list_entries(core, limit=2)]
