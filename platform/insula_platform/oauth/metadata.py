@@ -9,6 +9,13 @@ from insula_platform.oauth.client_keys import ALGORITHMS
 from insula_platform.oauth.device import DEVICE_GRANT
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import CLIENT_AUTH_METHODS, CONFIDENTIAL_AUTH_METHODS
+from insula_platform.oauth.supported import PROMPTS, RESPONSE_MODES
+
+CLAIMS = (
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash"),
+    *("name", "email", "tenant", "tenant_name", "role"),
+)
+"""What an ID token may say."""
 
 
 def metadata(issuer: str) -> dict[str, Any]:
@@ -24,9 +31,9 @@ def metadata(issuer: str) -> dict[str, Any]:
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/oauth/jwks.json",
         "scopes_supported": [*scopes.SCOPES, *scopes.OPERATOR_SCOPES],
-        "claims_supported": ["sub", "name", "email", "tenant", "tenant_name", "role", "auth_time", "nonce"],
+        "claims_supported": list(CLAIMS),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": [
             "authorization_code",
             "refresh_token",
@@ -42,7 +49,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_AUTH_METHODS),
         "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "prompt_values_supported": list(PROMPTS),
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
