@@ -21,6 +21,8 @@ from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.clients.routes import router as clients
+from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
 from insula_platform.federation.pages import router as federation_pages
@@ -32,7 +34,8 @@ from insula_platform.live.hub import LiveHub
 from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.metering import Meter
-from insula_platform.oauth.clients import ensure_ui_client
+from insula_platform.oauth.clients import ensure_cli_client, ensure_ui_client
+from insula_platform.oauth.device_pages import router as device_pages
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
@@ -95,8 +98,9 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
         )
-        if settings.ui_client_secret is not None:
-            with databases.core() as core:
+        with databases.core() as core:
+            ensure_cli_client(core)
+            if settings.ui_client_secret is not None:
                 ensure_ui_client(core, settings)
         administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
         link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
@@ -161,12 +165,14 @@ def include_routers(app: FastAPI) -> None:
     """Every route of the platform, in one place."""
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
+    app.include_router(device_pages)
     app.include_router(signin_routes)
     app.include_router(federation_pages)
     app.include_router(second_factor)
     app.include_router(reset)
     app.include_router(account)
     app.include_router(invitations)
+    app.include_router(consents)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
@@ -178,6 +184,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(dead_letters)
     app.include_router(federation_routes)
     app.include_router(scim)
+    app.include_router(clients)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

@@ -189,6 +189,25 @@ def _sign_on_enforced(visitor: Visitor) -> None:
     visitor.be("erin@example.com", f"/oauth/authorize?{query}")
 
 
+def _device_code(visitor: Visitor, email: str) -> None:
+    with visitor.live.client() as http:
+        codes = http.post("/oauth/device_authorization", data={"client_id": "insula-cli"}).json()
+    visitor.be(email, f"/device?user_code={codes['user_code']}")
+    visitor.press("Continue")
+
+
+def _device_allowed(visitor: Visitor) -> None:
+    _device_code(visitor, "ada@example.com")
+    visitor.press("Allow")
+
+
+def _device_refused(visitor: Visitor) -> None:
+    visitor.be("ada@example.com", "/device")
+    visitor.fill("Code", "BCDF-GHJK")
+    visitor.press("Continue")
+    visitor.page.locator(".message:visible").wait_for()
+
+
 def opened(path: str) -> Callable[[Visitor], None]:
     """A page that needs nothing but its address."""
     return lambda visitor: visitor.open(path)
@@ -229,5 +248,13 @@ PAGES: dict[str, tuple[str, Callable[[Visitor], None]]] = {
     "new app": ("Add an authenticator app", _new_app),
     "recovery codes": ("Your recovery codes", _recovery_codes),
     "sessions": ("Sessions", _sessions),
+    "device": ("Connect a device", signed_in("/device")),
+    "device, wrong code": ("Connect a device", _device_refused),
+    "device, tenants": ("Choose a tenant", lambda visitor: _device_code(visitor, "erin@example.com")),
+    "device, consent": (
+        "Let Insula command line act for you?",
+        lambda visitor: _device_code(visitor, "ada@example.com"),
+    ),
+    "device, allowed": ("Insula command line is connected", _device_allowed),
 }
 """By a name for the test: the heading that is awaited, and the way to the page."""

@@ -38,17 +38,25 @@ def members_of(core: Session, session: SigninSession) -> list[Member]:
     return [member for member in members if member.tenant.id == session.tenant_id]
 
 
-def must_sign_in_there(core: Session, session: SigninSession, member: Member) -> bool:
-    """Whether the member has to come by the tenant's provider; notes when an owner did not."""
-    if session.tenant_id == member.tenant.id:
+def open_members(core: Session, session: SigninSession) -> list[Member]:
+    """The account's places that the session opens."""
+    return [member for member in members_of(core, session) if opens(core, session, member)]
+
+
+def opens(core: Session, session: SigninSession | None, member: Member) -> bool:
+    """Whether the session will do for this place, one of `members_of`; if not, the tenant's provider will."""
+    return member.role == "owner" or not _comes_from_elsewhere(core, session, member)
+
+
+def note_bypass(core: Session, session: SigninSession | None, member: Member) -> None:
+    """Keep in the tenant's audit log that an owner came in another way than the one that is enforced."""
+    if _comes_from_elsewhere(core, session, member):
+        actor = Actor("person", str(member.account.id))
+        audit.record(core, actor, "sso.bypassed", tenant=member.tenant.id, target=member.account.email)
+
+
+def _comes_from_elsewhere(core: Session, session: SigninSession | None, member: Member) -> bool:
+    if session is not None and session.tenant_id == member.tenant.id:
         return False
-    enforced = core.scalar(
-        select(IdentityProvider.enforced).where(IdentityProvider.tenant_id == member.tenant.id)
-    )
-    if not enforced:
-        return False
-    if member.role != "owner":
-        return True
-    actor = Actor("person", str(member.account.id))
-    audit.record(core, actor, "sso.bypassed", tenant=member.tenant.id, target=member.account.email)
-    return False
+    enforced = select(IdentityProvider.enforced).where(IdentityProvider.tenant_id == member.tenant.id)
+    return bool(core.scalar(enforced))

@@ -88,6 +88,11 @@ class Attempt:
         for counted in others:
             core.execute(_FORGIVE, {"counted": counted})
 
+    def take_back(self, core: Session) -> None:
+        """It was no failure, and says nothing of those before it."""
+        for counted, _ in self._counters:
+            core.execute(_TAKE_BACK, {"counted": counted})
+
 
 def may_write(core: Session, email: str) -> bool:
     """Whether another letter may go to this address; counts it. Nobody's mailbox is to be flooded."""

@@ -20,7 +20,15 @@ LIFETIME = 3600
 """Seconds a form stays good."""
 
 RETURN_TO = frozenset(
-    {"/oauth/authorize", "/account", "/account/password", "/account/factors", "/account/sessions"}
+    {
+        "/oauth/authorize",
+        "/device",
+        "/account",
+        "/account/password",
+        "/account/factors",
+        "/account/sessions",
+        "/account/consents",
+    }
 )
 """The pages that one comes back to after signing in."""
 

@@ -183,7 +183,9 @@ def test_a_provider_opens_its_own_tenant_alone(live: Live, admin: Admin, rogue: 
             silent = Authorization(live, tenant=other, prompt="none").parameters
             pages.append(returned(browser.visit("/oauth/authorize", **silent))["error"])
         assert pages == ["login_required"] * 2, "globex, where he is an owner, looks like none"
-        # Nor does it open the account: an invitation, say, asks for the password.
+        for page in ("/account", "/account/password", "/account/factors", "/account/sessions"):
+            assert "<h1>Sign in</h1>" in browser.visit(page).text, "nor does it open the account"
+        assert "Globex" not in device_page(browser).text
     with live.deployment.databases.core() as core:
         account = core.get_one(Account, sven_id)
         assert (account.password_hash, account.name) == (before, "Sven")
@@ -193,6 +195,12 @@ def test_a_provider_opens_its_own_tenant_alone(live: Live, admin: Admin, rogue: 
         assert "code" in returned(browser.sign_in(page, "sven@acme.test")), (
             "by his own password he gets there"
         )
+
+
+def device_page(browser: Wanderer) -> httpx.Response:
+    """What somebody sees who wants to let a terminal in."""
+    asked = browser.http.post("/oauth/device_authorization", data={"client_id": "insula-cli"}).json()
+    return browser.submit(browser.visit("/device", user_code=asked["user_code"]))
 
 
 def test_when_it_is_enforced_a_password_opens_the_tenant_to_owners_alone(
@@ -214,6 +222,7 @@ def test_when_it_is_enforced_a_password_opens_the_tenant_to_owners_alone(
             leads = page.text.partition('<a href="')[2].partition('"')[0].replace("&amp;", "&")
             assert leads.startswith("/signin/sso/acme?return_to=")
             assert browser.http.get(leads).status_code == 200
+            assert "nothing to connect to" in device_page(browser).text
         with Wanderer(live) as browser:
             page = browser.visit("/oauth/authorize", **Authorization(live).parameters)
             assert "code" in returned(browser.sign_in(page, "ada@example.com"))
@@ -221,6 +230,7 @@ def test_when_it_is_enforced_a_password_opens_the_tenant_to_owners_alone(
         with Wanderer(live) as browser:
             assert signed_in(browser, rogue, **person("enzo")).is_redirect
             assert "code" in returned(browser.visit("/oauth/authorize", **Authorization(live).parameters))
+            assert "Allow" in device_page(browser).text
         with Wanderer(live) as browser:  # another tenant's people go on as before
             page = browser.visit("/oauth/authorize", **Authorization(live, tenant="globex").parameters)
             assert "code" in returned(browser.sign_in(page, "erin@example.com"))
