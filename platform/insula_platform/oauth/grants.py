@@ -201,7 +201,7 @@ def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None
 
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
-    claims = {
+    claims: dict[str, Any] = {
         "sub": member.get_user_id(),
         "tenant": member.tenant.slug,
         "tenant_name": member.tenant.name,
@@ -211,6 +211,7 @@ def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str
         claims["name"] = member.account.name
     if "email" in granted:
         claims["email"] = member.account.email
+        claims["email_verified"] = member.account.email_verified_at is not None
     return claims
 
 
