@@ -15,11 +15,15 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
+from insula_platform.account import guard
+from insula_platform.account.routes import router as account
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.clients.routes import router as clients
+from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
 from insula_platform.invitations.routes import router as invitations
@@ -30,7 +34,8 @@ from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.members.invitation_routes import router as invitations_api
 from insula_platform.members.routes import router as members
 from insula_platform.metering import Meter
-from insula_platform.oauth.clients import ensure_ui_client
+from insula_platform.oauth.clients import ensure_cli_client, ensure_ui_client
+from insula_platform.oauth.device_pages import router as device_pages
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
@@ -43,7 +48,9 @@ from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
 from insula_platform.reference.routes import router as reference
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.pages import STATIC
+from insula_platform.signin.reset import router as reset
 from insula_platform.signin.routes import router as signin_routes
+from insula_platform.signin.second import router as second_factor
 from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
@@ -90,8 +97,9 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
         )
-        if settings.ui_client_secret is not None:
-            with databases.core() as core:
+        with databases.core() as core:
+            ensure_cli_client(core)
+            if settings.ui_client_secret is not None:
                 ensure_ui_client(core, settings)
         administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
         link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
@@ -142,6 +150,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
+    guard.install(app)
     include_routers(app)
     app.add_middleware(RateLimitFields)
     app.add_middleware(RequestLog)
@@ -153,8 +162,13 @@ def include_routers(app: FastAPI) -> None:
     """Every route of the platform, in one place."""
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
+    app.include_router(device_pages)
     app.include_router(signin_routes)
+    app.include_router(second_factor)
+    app.include_router(reset)
+    app.include_router(account)
     app.include_router(invitations)
+    app.include_router(consents)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
@@ -167,6 +181,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(members)
     app.include_router(invitations_api)
     app.include_router(api_keys)
+    app.include_router(clients)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

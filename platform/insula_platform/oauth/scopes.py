@@ -73,3 +73,8 @@ def cut_to_role(scope: str, role: str) -> str:
     """What of `scope` a person with this role may have."""
     allowed = ROLE_SCOPES[role] | IDENTITY_SCOPES.keys()
     return join(name for name in split(scope) if name in allowed)
+
+
+def without_identity(scope: str) -> str:
+    """What of `scope` is not about a person."""
+    return join(name for name in split(scope) if name not in IDENTITY_SCOPES)

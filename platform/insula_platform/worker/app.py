@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
+from insula_platform.email_links.tasks import add_link_tasks
 from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.oauth.rotation import retire_superseded
 from insula_platform.settings import PlatformSettings
@@ -70,7 +71,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     @app.task(queueing_lock="purge-expired", name="purge-expired")
     async def purge_expired(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
         """Forget codes, tokens, sign-ins and signing keys that expired, and jobs that failed a while ago."""
-        await asyncio.to_thread(_purge_expired, databases, timedelta(seconds=settings.key_overlap))
+        await asyncio.to_thread(forget_expired, databases, timedelta(seconds=settings.key_overlap))
         await app.job_manager.delete_old_jobs(_FAILED_HOURS, include_failed=True)
 
     @app.periodic(cron="* * * * *")
@@ -92,12 +93,14 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
 
     add_bundle_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
+    add_link_tasks(app, settings, databases)
     add_mail_tasks(app, settings, databases)
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
 
-def _purge_expired(databases: Databases, key_overlap: timedelta) -> None:
+def forget_expired(databases: Databases, key_overlap: timedelta) -> None:
+    """Delete what nobody can use any more, and retire signing keys. `key_overlap` is their setting's."""
     with databases.core() as core:
         for statement in _PURGES:
             core.execute(text(statement))
