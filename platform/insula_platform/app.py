@@ -33,6 +33,7 @@ from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
+from insula_platform.oauth.verified import VerifiedTokens
 from insula_platform.operator.quota_routes import router as operator_quotas
 from insula_platform.operator.routes import router as operator
 from insula_platform.rate_limit import RateLimiter, RateLimitFields, document_fields
@@ -101,6 +102,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             databases=databases,
             async_databases=async_databases,
             signing_keys=SigningKeys(databases, settings.secret_key),
+            verified=VerifiedTokens(),
             throttle=Throttle(),
             administration=administration,
             broker=broker_access(settings),

@@ -20,7 +20,7 @@ from sqlalchemy import delete, select, update
 
 from insula_platform.app import create_app
 from insula_platform.bundles.files import bundle_path
-from insula_platform.oauth.clients import create_service_client, ensure_ui_client
+from insula_platform.oauth.clients import create_operator_client, create_service_client, ensure_ui_client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
@@ -53,6 +53,7 @@ OPEN = {
     "/oauth/authorize",
     "/oauth/jwks.json",
     "/oauth/logout",
+    "/oauth/retired-keys.json",
     "/oauth/revoke",
     "/oauth/token",
     "/oauth/userinfo",
@@ -146,10 +147,16 @@ def attacker(
             ada = create_account(core, "ada@example.com", "Ada", PASSWORD)
             add_member(core, ada, deployment.acme, "owner")
             service = create_service_client(core, deployment.acme, "attacker", "readings:read devices:read")
+            everything = " ".join(API_SCOPES)
+            programs: dict[str | None, str] = {
+                house.context.slug: create_service_client(core, house.context, "everything", everything)[0]
+                for house in (acme, globex)
+            }
+            programs[None] = create_operator_client(core, "everything", " ".join(OPERATOR_SCOPES))[0]
         structlog.reset_defaults()  # another test may have shaped the logs of this process
         app = create_app(settings)
         with serving(app, listener), httpx.Client(base_url=url, timeout=30) as http:
-            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http)
+            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http, programs)
 
 
 def url_of(operation: Operation, tenant: str, house: House) -> str:

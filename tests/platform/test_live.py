@@ -20,7 +20,7 @@ from insula_platform.app import create_app
 from insula_platform.live import listener as listener_module
 from insula_platform.live.hub import LiveHub, TooManyStreams
 from insula_platform.live.listener import Listener, Wanted
-from insula_platform.oauth.clients import create_service_client
+from insula_platform.oauth.clients import create_service_client, service_clients
 from insula_platform.oauth.tokens import write_access_token
 from insula_platform.readings.schemas import LatestValue
 from insula_platform.settings import PlatformSettings
@@ -33,7 +33,7 @@ from insula_tenants.lifecycle import resume_tenant, suspend_tenant
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
-from tests.platform.conftest import UI_SECRET, Live
+from tests.platform.conftest import UI_SECRET, Live, access_of
 from tests.servers.mosquitto import SecuredMosquitto
 from tests.servers.mqtt import MqttClient, unique
 from tests.servers.platform import listen, serving
@@ -68,6 +68,7 @@ def platform(deployment: Deployment, **more: Any) -> Iterator[Live]:
         app = create_app(settings)
         with deployment.databases.core() as core:
             service = create_service_client(core, deployment.acme, "listener", "readings:read")
+            create_service_client(core, deployment.globex, "listener", "readings:read")
         with serving(app, listener):
             yield Live(url, settings, app.state.platform, deployment, service)
 
@@ -117,11 +118,13 @@ def store(
 
 def token_of(live: Live, tenant: str = "acme", *, lifetime: int = 600) -> str:
     settings = live.settings.model_copy(update={"access_token_lifetime": lifetime})
+    with live.deployment.databases.core() as core:
+        program = service_clients(core, getattr(live.deployment, tenant))[0].client_id
     return write_access_token(
         settings,
         live.platform.signing_keys.signing_key(),
-        subject="someone",
-        client_id="someone",
+        subject=program,
+        client_id=program,
         tenant=tenant,
         scope="readings:read",
     )
@@ -359,7 +362,7 @@ def test_a_stream_ends_when_the_tenant_is_suspended_and_the_neighbours_goes_on(
         with deployment.databases.core() as core:
             suspend_tenant(core, "acme", "unpaid")
         try:
-            end = stream.skip_to("end")  # within `WANTED_EVERY` seconds
+            end = stream.skip_to("end")  # within `LOOK_EVERY` seconds
             assert (end["reason"], "unpaid" in end["detail"]) == ("tenant_closed", True)
             assert live.get("/api/v1/tenants/acme/live", token_of(live)).status_code == 403
         finally:
@@ -397,12 +400,12 @@ def test_streams_that_nobody_reads_do_not_add_up_when_their_tokens_expire(deploy
         databases = AsyncDatabases({"main": deployment.service_url})
         hub = LiveHub(databases, None, most=2)
         with ExitStack() as stack:
-            for expires_at in (time.time() - 1, time.time() - 1, time.time() + 60):
-                stack.enter_context(hub.join(deployment.acme, Wanted(), expires_at))
-            stack.enter_context(hub.join(deployment.acme, Wanted(), time.time() - 1))
+            expired = access_of(deployment.acme, expires_at=time.time() - 1)
+            for access in (expired, expired, access_of(deployment.acme), expired):
+                stack.enter_context(hub.join(access, Wanted()))
             with pytest.raises(TooManyStreams):
-                stack.enter_context(hub.join(deployment.acme, Wanted(), time.time() + 60))
-            stack.enter_context(hub.join(deployment.globex, Wanted(), time.time() + 60))
+                stack.enter_context(hub.join(access_of(deployment.acme), Wanted()))
+            stack.enter_context(hub.join(access_of(deployment.globex), Wanted()))
         await hub.close()
 
     asyncio.run(scenario())
@@ -448,7 +451,7 @@ def test_a_client_that_does_not_read_is_told_of_the_gap_and_gets_a_fresh_snapsho
 
 def test_what_waits_for_a_client_is_bounded(deployment: Deployment):
     value = LatestValue(point=1, device="fan", name="power", time=NOW, value=1.0)
-    waiting = Listener(deployment.acme, Wanted(), expires_at=0, available=True)
+    waiting = Listener(access_of(deployment.acme), Wanted(), available=True)
     for _ in range(listener_module.MOST_WAITING):
         waiting.give([value])
     assert not waiting.lost

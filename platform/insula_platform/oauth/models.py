@@ -61,6 +61,8 @@ class Client(Core):
     """Kind and id of who made it, as the audit log names them."""
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Since when nothing it holds is good for anything; None while it works."""
+    places: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of a service client: the places it may act in (`Places.told`); None is the whole tenant."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     tenant: Mapped[Tenant | None] = relationship()
@@ -186,6 +188,10 @@ class Grant(Core):
     scope: Mapped[str] = mapped_column(Text)
     auth_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When the person proved who they are."""
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
+    """How they proved it: RFC 8176."""
+    signin_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The sign-in session it was given in: whoever ends that one ends this too. None when it is over."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -226,7 +232,7 @@ class AuthorizationCode(Core):
         return None
 
     def get_amr(self) -> list[str]:
-        return ["pwd"]
+        return self.grant.amr
 
 
 class RefreshToken(Core):
@@ -249,6 +255,15 @@ class RefreshToken(Core):
         return self.grant.scope
 
 
+class RevokedToken(Core):
+    """An access token of a program that was called back before its time. A person's ends with its grant."""
+
+    __tablename__ = "revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(Text, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class SigningKey(Core):
     """A key that signs tokens."""
 
@@ -259,3 +274,16 @@ class SigningKey(Core):
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
     private_jwk_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    """Published from its creation on, it signs from here on."""
+
+
+class RetiredSigningKey(Core):
+    """The public half of a key that signs no more, and by which no token is believed."""
+
+    __tablename__ = "retired_signing_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    retired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
