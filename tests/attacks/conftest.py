@@ -10,6 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from insula_platform.oauth.clients import create_service_client
+from insula_platform.oauth.models import Client
 from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
@@ -41,6 +43,10 @@ class House:
     """Its dead letter's id."""
     export: UUID
     """An export that is done; its bundle holds the word."""
+    client: str
+    """A client of its own, whose name holds the word."""
+    client_secret: UUID
+    """The id of the client's secret."""
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +116,20 @@ def _furnish(
         core.add(job)
         core.flush()
         export = job.id
-    return House(context, device, secret, value, point, space, letter, export)
+        client, _ = create_service_client(core, context, f"Program {secret}", "readings:read")
+        client_secret = core.get_one(Client, client).secrets[0].id
+    return House(
+        context,
+        device,
+        secret,
+        value,
+        point,
+        space,
+        letter,
+        export,
+        client=client,
+        client_secret=client_secret,
+    )
 
 
 def _space(session, secret: str, name: str) -> int:

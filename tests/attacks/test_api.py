@@ -21,6 +21,7 @@ from sqlalchemy import delete, select, update
 from insula_platform.app import create_app
 from insula_platform.bundles.files import bundle_path
 from insula_platform.oauth.clients import create_operator_client, create_service_client, ensure_ui_client
+from insula_platform.oauth.models import Client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
@@ -43,6 +44,7 @@ NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
 """Answers 404 to those who may ask, as no tenant was erased."""
 
 OPEN = {
+    "/account/consents",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/docs",
@@ -51,6 +53,7 @@ OPEN = {
     "/invitation",
     "/invitation/join",
     "/oauth/authorize",
+    "/oauth/consent",
     "/oauth/jwks.json",
     "/oauth/logout",
     "/oauth/retired-keys.json",
@@ -72,6 +75,8 @@ OWN: dict[str, Any] = {
     "space": lambda house: house.space,
     "export_id": lambda house: house.export,
     "letter_id": lambda house: house.letter,
+    "client_id": lambda house: house.client,
+    "secret_id": lambda house: house.client_secret,
     "slug": lambda house: house.context.slug,
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
@@ -111,6 +116,10 @@ ATTACKS: dict[str, Any] = {
     "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
     "export_id": _ids("export_id"),
     "letter_id": _ids("letter_id"),
+    "client_id": _ids("client_id"),
+    "secret_id": _ids("secret_id"),
+    "Idempotency-Key": lambda _: HOSTILE,
+    "if-match": lambda _: HOSTILE,
     "reason": lambda _: ("unknown_device", "reason", *HOSTILE),
     "dry_run": lambda _: ("true", *HOSTILE),
     "confirm": lambda _: ("globex", *HOSTILE),
@@ -286,6 +295,7 @@ def test_a_neighbours_tenant_looks_like_none(
         answers = [
             told(
                 attacker.call(operation, url_of(operation, slug, globex), mine, query_of(operation, globex)),
+                globex.client,  # has the slug in it
                 slug,
             )
             for slug in ("globex", "nowhere", "initech")
@@ -384,6 +394,28 @@ def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     with attacker.live.deployment.databases.tenant(globex.context) as session:
         letter, payload = find_letter(session, globex.letter)
     assert (payload, letter.replay_requested_at) == (globex.secret.encode(), None)
+
+
+@pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{client_id}" in one.path], ids=str)
+def test_a_neighbours_client_is_not_there_and_stays_as_it_is(
+    attacker: Attacker, acme: House, globex: House, operation: Operation
+):
+    """With a body that would be good for one's own: secrets to renew, a name to change, what to disable."""
+    headers = {"Authorization": f"Bearer {attacker.token()}"}
+    body = {"name": "Mine", "disabled": True} if operation.method == "patch" else {}
+    nobodys = "globex-000000000000"
+    answers = []
+    for client in (globex.client, nobodys):
+        url = url_of(operation, "acme", globex).replace(globex.client, client)
+        answer = attacker.http.request(operation.method, url, headers=headers, json=body)
+        answers.append(told(answer, client))
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    with attacker.live.deployment.databases.core() as core:
+        client = core.get_one(Client, globex.client)
+        assert (client.name, client.disabled_at) == (f"Program {globex.secret}", None)
+        assert [secret.id for secret in client.secrets] == [globex.client_secret]
+        assert client.secrets[0].expires_at is None
 
 
 def test_what_is_sent_in_a_body_reaches_ones_own_alone(attacker: Attacker, acme: House, globex: House):

@@ -142,17 +142,28 @@ def test_a_change_needs_to_have_seen_what_it_changes(live: Live, ada: Admin):
 
 def test_a_disabled_client_is_refused_at_once_and_works_again(live: Live, ada: Admin):
     client = ada.make()
-    path = f"/{client['client_id']}"
+    path, token = f"/{client['client_id']}", token_of(live, client).json()["access_token"]
     assert ada.call("PATCH", path, {"disabled": True}).json()["disabled_at"] is not None
     assert token_of(live, client).json()["error"] == "invalid_client"
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 401
     assert ada.call("PATCH", path, {"disabled": False}).json()["disabled_at"] is None
     assert token_of(live, client).status_code == 200
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 200
+
+
+def test_a_scope_that_is_taken_away_counts_for_the_token_that_is_out(live: Live, ada: Admin):
+    client = ada.make()
+    token = token_of(live, client).json()["access_token"]
+    ada.call("PATCH", f"/{client['client_id']}", {"scopes": ["devices:read"]})
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 403
 
 
 def test_a_deleted_client_is_gone(live: Live, ada: Admin):
     client = ada.make()
+    token = token_of(live, client).json()["access_token"]
     assert ada.call("DELETE", f"/{client['client_id']}").status_code == 204
     assert token_of(live, client).json()["error"] == "invalid_client"
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 401
     assert ada.call("GET", f"/{client['client_id']}").status_code == 404
     assert ada.call("DELETE", f"/{client['client_id']}").status_code == 404
 
