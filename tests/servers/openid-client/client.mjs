@@ -11,13 +11,11 @@ const tell = (step) => console.log(JSON.stringify(step))
 const ALGORITHMS = {
   ES256: { name: 'ECDSA', namedCurve: 'P-256' },
   PS256: { name: 'RSA-PSS', hash: 'SHA-256' },
-  RS256: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
   Ed25519: { name: 'Ed25519' },
 }
 
 async function authentication({ method, secret, jwk, alg }) {
   if (method === 'client_secret_basic') return client.ClientSecretBasic(secret)
-  if (method === 'client_secret_post') return client.ClientSecretPost(secret)
   if (method === 'none') return client.None()
   const key = await crypto.subtle.importKey('jwk', jwk, ALGORITHMS[alg], false, ['sign'])
   return client.PrivateKeyJwt({ key, kid: jwk.kid })
