@@ -99,9 +99,10 @@ def patch_client(
     response: Response,
     if_match: IfMatch = None,
 ) -> schemas.Client:
-    """Change a client, or disable it. From the next request on it has no more than what is left to it.
+    """Change a client, or disable it. It counts from the next request on.
 
-    How it proves who it is, and for whom it acts, stays: make another client for that.
+    What an app may do for people is cut at its next token, minutes later. How a client proves who it is, and
+    for whom it acts, stays: make another client for that.
     """
     check_whole_tenant(access)
     changes = asked.model_dump(exclude_unset=True, exclude_none=True)
