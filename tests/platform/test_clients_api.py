@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from insula_platform.cli import app as command_line
 from insula_platform.people import add_member, create_account
+from insula_tenants.errors import InvalidInput, NotFound
 from tests.platform.conftest import PASSWORD, Live
 
 SCOPES = "clients:read clients:write devices:read readings:read audit:read"
@@ -349,3 +353,40 @@ def test_everything_is_in_the_audit_log_and_no_secret_is(live: Live, ada: Admin)
         kept = str(core.scalars(text("SELECT a::text FROM audit_log a")).all())
     assert client["client_secret"] not in kept
     assert rotated["client_secret"] not in kept
+
+
+def test_the_operator_does_the_same_at_a_terminal(live: Live, ada: Admin, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INSULA_DATABASE_URL", live.deployment.service_url)
+
+    def insula(*words: str) -> Any:
+        done = CliRunner().invoke(command_line, ["client", *words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output) if "--json" in words else done.output
+
+    made = insula("create", "acme", "Meter reader", "--scope", "readings:read", "--json")
+    client_id = made["client_id"]
+    assert token_of(live, made).json()["scope"] == "readings:read"
+    rotated = insula("rotate", "acme", client_id, "--overlap-hours", "1", "--json")
+    assert token_of(live, made).status_code == token_of(live, rotated).status_code == 200
+    (listed,) = [each for each in insula("list", "acme", "--json") if each["client_id"] == client_id]
+    assert [bool(secret["expires_at"]) for secret in listed["secrets"]] == [False, True]
+    assert client_id not in [each["client_id"] for each in insula("list", "globex", "--json")]
+    insula("revoke", "acme", client_id, listed["secrets"][1]["id"])
+    assert token_of(live, made).status_code == 401
+    insula("disable", "acme", client_id)
+    assert token_of(live, rotated).status_code == 401
+    (listed,) = [each for each in insula("list", "acme", "--json") if each["client_id"] == client_id]
+    assert listed["disabled_at"] is not None
+    assert "Meter" in insula("list", "acme")
+    insula("enable", "acme", client_id)
+    assert token_of(live, rotated).status_code == 200
+    with pytest.raises(NotFound):
+        insula("delete", "globex", client_id)
+    insula("delete", "acme", client_id)
+    assert token_of(live, rotated).status_code == 401
+    with pytest.raises(InvalidInput, match="no scope"):
+        insula("create", "acme", "Wrong", "--scope", "tenants:read")
+    entries = ada.http.get("/api/v1/tenants/acme/audit?limit=1000").json()["items"]
+    mine = [entry for entry in entries if entry["target"] == client_id]
+    assert {entry["actor_kind"] for entry in mine} == {"operator"}
+    assert mine[-1]["action"] == "client.created"

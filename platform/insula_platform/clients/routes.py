@@ -13,7 +13,7 @@ from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.clients import schemas, secrets, service
 from insula_platform.etags import IfMatch
 from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
-from insula_platform.oauth import models, scopes
+from insula_platform.oauth import models
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
@@ -56,12 +56,12 @@ def post_client(
             client, secret = service.find_client(core, access.context, key.body["client_id"]), None
             response.status_code = 200
         else:
-            client, secret = service.create_client(core, access, _metadata(asked))
+            client, secret = service.create_client(core, _maker(access), _metadata(asked))
             if key is not None:
                 key.body = {"client_id": client.client_id}
         response.headers["Location"] = f"/api/v1/tenants/{access.context.slug}/clients/{client.client_id}"
         response.headers["ETag"] = service.client_etag(client)
-        return schemas.CreatedClient(**_shown(client).model_dump(), client_secret=secret)
+        return schemas.CreatedClient(**schemas.Client.of(client).model_dump(), client_secret=secret)
 
 
 @router.get("")
@@ -75,7 +75,7 @@ def get_clients(
         found = service.list_clients(
             core, access.context, after=(after[0], after[1]) if after else None, limit=limit + 1
         )
-        items = [_shown(client) for client in found[:limit]]
+        items = [schemas.Client.of(client) for client in found[:limit]]
     more = encode_cursor(items[-1].name, items[-1].client_id) if len(found) > limit else None
     return Page(items=items, next_cursor=more)
 
@@ -107,7 +107,7 @@ def patch_client(
     check_whole_tenant(access)
     changes = asked.model_dump(exclude_unset=True, exclude_none=True)
     with platform.databases.core() as core:
-        client = service.change_client(core, access, client_id, changes, if_match=if_match)
+        client = service.change_client(core, _maker(access), client_id, changes, if_match=if_match)
         return _answer(client, response)
 
 
@@ -116,7 +116,7 @@ def delete_client(access: Writer, platform: CurrentPlatform, client_id: ClientId
     """Remove a client. From the next request on nothing it holds is good for anything."""
     check_whole_tenant(access)
     with platform.databases.core() as core:
-        service.delete_client(core, access, client_id)
+        service.delete_client(core, _maker(access), client_id)
 
 
 @router.post(
@@ -144,7 +144,7 @@ def post_secret(
             response.status_code = 200
             return _earlier_secret(core, access, client_id, UUID(key.body["secret_id"]))
         overlap = timedelta(seconds=asked.overlap_seconds)
-        made, secret = secrets.rotate_secret(core, access, client_id, overlap)
+        made, secret = secrets.rotate_secret(core, _maker(access), client_id, overlap)
         if key is not None:
             key.body = {"secret_id": str(made.id)}
         return _told(made, secret)
@@ -157,7 +157,11 @@ def delete_secret(
     """Revoke a secret at once. Access tokens that it brought last for minutes: disabling ends them, too."""
     check_whole_tenant(access)
     with platform.databases.core() as core:
-        secrets.revoke_secret(core, access, client_id, secret_id)
+        secrets.revoke_secret(core, _maker(access), client_id, secret_id)
+
+
+def _maker(access: Access) -> service.Maker:
+    return service.Maker(access.context, access.actor, access.scopes)
 
 
 def _scope(access: Access, what: str) -> str:
@@ -180,28 +184,7 @@ def _metadata(asked: schemas.NewClient) -> service.ClientMetadata:
 
 def _answer(client: models.Client, response: Response) -> schemas.Client:
     response.headers["ETag"] = service.client_etag(client)
-    return _shown(client)
-
-
-def _shown(client: models.Client) -> schemas.Client:
-    return schemas.Client.model_validate(
-        {
-            "client_id": client.client_id,
-            "name": client.name,
-            "scopes": scopes.split(client.scope),
-            "grant_types": client.grant_types,
-            "token_endpoint_auth_method": client.auth_method,
-            "application_type": client.application_type,
-            "redirect_uris": client.redirect_uris,
-            "post_logout_redirect_uris": client.post_logout_redirect_uris,
-            "jwks": client.jwks,
-            "disabled_at": client.disabled_at,
-            "created_at": client.created_at,
-            "created_by": client.created_by,
-            "secrets": client.secrets,
-        },
-        from_attributes=True,
-    )
+    return schemas.Client.of(client)
 
 
 def _earlier_secret(core: Session, access: Access, client_id: str, secret_id: UUID) -> schemas.CreatedSecret:

@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from insula_platform.oauth import models, scopes
+
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 ApplicationType = Literal["web", "native"]
 GrantType = Literal["client_credentials", "authorization_code", "refresh_token"]
@@ -130,7 +132,7 @@ class Secret(BaseModel):
 class Client(BaseModel):
     """A client of the tenant."""
 
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _CLIENT})
+    model_config = ConfigDict(json_schema_extra={"example": _CLIENT})
 
     client_id: str
     name: str
@@ -146,11 +148,30 @@ class Client(BaseModel):
     created_by: str | None = Field(description="Kind and id of who made it, as the audit log names them.")
     secrets: list[Secret] = Field(description="Newest first.")
 
+    @classmethod
+    def of(cls, client: models.Client) -> Client:
+        """A client as everybody may see it who may see the tenant's clients."""
+        return cls(
+            client_id=client.client_id,
+            name=client.name,
+            scopes=scopes.split(client.scope),
+            grant_types=client.grant_types,
+            token_endpoint_auth_method=client.auth_method,
+            application_type=client.application_type,
+            redirect_uris=client.redirect_uris,
+            post_logout_redirect_uris=client.post_logout_redirect_uris,
+            jwks=client.jwks,
+            disabled_at=client.disabled_at,
+            created_at=client.created_at,
+            created_by=client.created_by,
+            secrets=[Secret.model_validate(secret) for secret in client.secrets],
+        )
+
 
 class CreatedClient(Client):
     """A client that was just made."""
 
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": {**_CLIENT, **_TOLD}})
+    model_config = ConfigDict(json_schema_extra={"example": {**_CLIENT, **_TOLD}})
 
     client_secret: str | None = Field(
         description="Shown this once; null for a client without a secret, and when an earlier request with "
