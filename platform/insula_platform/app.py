@@ -29,7 +29,8 @@ from insula_platform.live.hub import LiveHub
 from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
 from insula_platform.metering import Meter
-from insula_platform.oauth.clients import ensure_ui_client
+from insula_platform.oauth.clients import ensure_cli_client, ensure_ui_client
+from insula_platform.oauth.device_pages import router as device_pages
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
@@ -89,8 +90,9 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
         )
-        if settings.ui_client_secret is not None:
-            with databases.core() as core:
+        with databases.core() as core:
+            ensure_cli_client(core)
+            if settings.ui_client_secret is not None:
                 ensure_ui_client(core, settings)
         administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
         link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
@@ -152,6 +154,7 @@ def include_routers(app: FastAPI) -> None:
     """Every route of the platform, in one place."""
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
+    app.include_router(device_pages)
     app.include_router(signin_routes)
     app.include_router(invitations)
     app.include_router(consents)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.clients.commands import client
+from insula_platform.login.commands import add_login_commands
 from insula_platform.mail.commands import mail
 from insula_platform.oauth.commands import keys
 from insula_platform.operator.commands import operator, tenant
@@ -44,6 +45,7 @@ app.add_typer(device, name="device")
 app.add_typer(storage, name="storage")
 app.add_typer(mail, name="mail")
 app.add_typer(keys, name="keys")
+add_login_commands(app)
 add_bundle_commands(tenant)
 add_quota_commands(tenant)
 

@@ -44,9 +44,11 @@ NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
 """Answers 404 to those who may ask, as no tenant was erased."""
 
 OPEN = {
-    "/account/consents",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/account/consents",
+    "/device",
+    "/device/decision",
     "/docs",
     "/docs/static",
     "/healthz",
@@ -54,6 +56,8 @@ OPEN = {
     "/invitation/join",
     "/oauth/authorize",
     "/oauth/consent",
+    "/oauth/device_authorization",
+    "/oauth/introspect",
     "/oauth/jwks.json",
     "/oauth/logout",
     "/oauth/retired-keys.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID, uuid4
 
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.errors import ConfigurationError, InvalidInput
 
 UI_CLIENT_ID = "insula-ui"
+CLI_CLIENT_ID = "insula-cli"
 
 
 def create_service_client(core: Session, tenant: TenantContext, name: str, scope: str) -> tuple[str, str]:
@@ -59,6 +61,20 @@ def ensure_ui_client(core: Session, settings: PlatformSettings) -> None:
             ClientSecret.client_id == UI_CLIENT_ID, ClientSecret.secret_hash != secret_hash
         )
     )
+
+
+def ensure_cli_client(core: Session) -> None:
+    """Register the command line: first-party, public, for it runs on anybody's machine."""
+    values = {
+        "name": "Insula command line",
+        "first_party": True,
+        "auth_method": "none",
+        "application_type": "native",
+        "grant_types": [DEVICE_CODE_GRANT_TYPE, "refresh_token"],
+        "scope": scopes.join(scopes.SCOPES),
+    }
+    row = insert(Client).values(client_id=CLI_CLIENT_ID, **values)
+    core.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
 
 
 def _create_client(

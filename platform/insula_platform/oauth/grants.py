@@ -19,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.families import end_stolen, lock_refresh_token
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import (
     CLIENT_AUTH_METHODS,
@@ -109,7 +110,7 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         if found is None:
             return None
         if found.redeemed_at is not None:
-            found.grant.revoke()
+            end_stolen(self.server.core, found.grant, "authorization code")
             return None
         return found if _is_alive(found) else None
 
@@ -159,6 +160,13 @@ class IdToken(OpenIDCode):  # type: ignore[misc] # Authlib ships no types
     def get_encode_header(self, _client: Client) -> dict[str, Any]:
         return {"alg": ALGORITHM, "kid": self.key.kid}
 
+    def get_compatible_claims(self, request: ProviderRequest) -> dict[str, Any]:
+        """Authlib adds what it knows of an authorization code; a device's code is asked the same."""
+        claims: dict[str, Any] = super().get_compatible_claims(request)
+        if request.credential is not None:
+            claims |= self.get_authorization_code_claims(request.credential)
+        return claims
+
     def get_client_claims(self, client: Client) -> dict[str, Any]:
         expires = int(datetime.now(UTC).timestamp()) + self.lifetime
         return {"iss": self.issuer, "aud": client.client_id, "exp": expires}
@@ -178,7 +186,7 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
         if found is None or not found.check_client(self.request.client):
             return None
         if found.used_at is not None:
-            found.grant.revoke()
+            end_stolen(self.server.core, found.grant, "refresh token")
             return None
         return found if _is_alive(found) else None
 
@@ -204,17 +212,6 @@ def granted_scope(client: Client, requested: str, member: Member) -> str:
     if client.first_party:
         return requested
     return scopes.cut_to_role(client.get_allowed_scope(requested) or "", member.role)
-
-
-def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None:
-    """The refresh token, locked together with its grant until the transaction ends."""
-    return core.scalar(
-        select(RefreshToken)
-        .join(RefreshToken.grant)
-        .options(contains_eager(RefreshToken.grant))
-        .where(RefreshToken.token_hash == fingerprint(refresh_token))
-        .with_for_update()
-    )
 
 
 def resource_owner(core: Session, grant: Grant) -> ResourceOwner:

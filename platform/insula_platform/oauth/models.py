@@ -20,7 +20,8 @@ from insula_tenants.registry import Tenant
 
 CONFIDENTIAL_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 CLIENT_AUTH_METHODS = (*CONFIDENTIAL_AUTH_METHODS, "none")
-"""How a client proves who it is. A public one (`none`) has PKCE alone, and its address."""
+"""How a client proves who it is. A public one (`none`) has PKCE alone and its address, or
+the code of its device."""
 
 _SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 _USE_NOTED_EVERY = timedelta(minutes=1)
@@ -233,6 +234,59 @@ class AuthorizationCode(Core):
 
     def get_amr(self) -> list[str]:
         return self.grant.amr
+
+
+class DeviceCode(Core):
+    """That a device waits for its person's decision. Its methods are those that Authlib asks for."""
+
+    __tablename__ = "oauth_device_codes"
+
+    device_code_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_code_hash: Mapped[str] = mapped_column(Text, unique=True)
+    """Under a key of the platform's: see `insula_platform.oauth.device`."""
+    client_id: Mapped[str] = mapped_column(Text, ForeignKey("oauth_clients.client_id"))
+    scope: Mapped[str] = mapped_column(Text)
+    tenant: Mapped[str | None] = mapped_column(Text)
+    """Slug of the tenant that the device asked for."""
+    address: Mapped[str | None] = mapped_column(Text)
+    """Where the device asked from."""
+    poll_interval: Mapped[int]
+    """Seconds it must wait before it asks again."""
+    polled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    denied_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    grant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("oauth_grants.id"))
+    """Set when the person has allowed it."""
+    redeemed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    client: Mapped[Client] = relationship()
+    grant: Mapped[Grant | None] = relationship()
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def get_scope(self) -> str:
+        return self.grant.scope if self.grant else self.scope
+
+    def get_user_code(self) -> str:
+        """What there is of it."""
+        return self.user_code_hash
+
+    def is_expired(self) -> bool:
+        return self.expires_at <= datetime.now(UTC)
+
+    def get_nonce(self) -> None:
+        """A device has none."""
+
+    def get_auth_time(self) -> int | None:
+        return int(self.grant.auth_time.timestamp()) if self.grant else None
+
+    def get_acr(self) -> None:
+        return None
+
+    def get_amr(self) -> list[str] | None:
+        return self.grant.amr if self.grant else None
 
 
 class RefreshToken(Core):

@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
 from insula_platform.oauth.client_auth import PrivateKeyJwt
-from insula_platform.oauth.endpoints import EndSession, Revocation
+from insula_platform.oauth.device import DeviceAuthorization, DeviceGrant
+from insula_platform.oauth.endpoints import EndSession, Introspection, Revocation
 from insula_platform.oauth.grants import (
     CodeGrant,
     IdToken,
@@ -33,6 +34,7 @@ from insula_platform.oauth.grants import (
 )
 from insula_platform.oauth.models import Client, RefreshToken, fingerprint, new_secret
 from insula_platform.oauth.requests import ProviderRequest
+from insula_platform.oauth.supported import OnlySupported, refuse_other_resources
 from insula_platform.oauth.tokens import write_access_token
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.models import SigninSession
@@ -61,13 +63,16 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         """The session of the person whose browser brings an authorization request."""
         settings = platform.settings
         id_token = IdToken(settings.public_url, settings.access_token_lifetime, key)
-        self.register_grant(CodeGrant, [S256Challenge(), id_token])
+        self.register_grant(CodeGrant, [S256Challenge(), id_token, OnlySupported()])
         self.register_grant(RefreshGrant)
         self.register_grant(ServiceGrant)
+        self.register_grant(DeviceGrant, [id_token])
+        self.register_endpoint(DeviceAuthorization)
         self.register_client_auth_method(
             PrivateKeyJwt.CLIENT_AUTH_METHOD, PrivateKeyJwt(core, settings.public_url)
         )
         self.register_endpoint(Revocation)
+        self.register_endpoint(Introspection)
         self.register_endpoint(EndSession)
         self.register_token_generator("default", _TokenGenerator(settings, key))
 
@@ -83,6 +88,16 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
             ) from None
         return grant
 
+    def create_token_response(self, request: ProviderRequest) -> Response:
+        """Authlib's, but for a resource that no token would be good for (RFC 8707, section 2.2)."""
+        try:
+            refuse_other_resources(request, self.platform.settings)
+        except OAuth2Error as error:
+            refused: Response = self.handle_error_response(request, error)
+            return refused
+        answer: Response = super().create_token_response(request)
+        return answer
+
     def query_client(self, client_id: str) -> Client | None:
         """The client, unless it is disabled: then it is as if it were not there."""
         client = self.core.get(Client, client_id) if client_id.isprintable() else None
@@ -95,6 +110,7 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         _refuse_two_proofs(request)
         try:
             client: Client = super().authenticate_client(request, methods, endpoint)
+            _refuse_contradictions(request, client)
         except (InvalidClientError, UnicodeDecodeError):
             # The latter is Authlib's for an Authorization header that is no UTF-8.
             raise InvalidClientError("Client authentication failed.", status_code=401) from None
@@ -184,6 +200,13 @@ def _refuse_two_proofs(request: ProviderRequest) -> None:
     )
     if sum(map(bool, proofs)) > 1:
         raise InvalidRequestError("Authenticate the client in one way, not in several.")
+
+
+def _refuse_contradictions(request: ProviderRequest, client: Client) -> None:
+    """The proof is of one client and the form names another, or it failed and none was needed."""
+    names_another = request.form.get("client_id", client.client_id) != client.client_id
+    if names_another or (request.auth_method == "none" and request.headers.get("Authorization")):
+        raise InvalidClientError
 
 
 def _refuse_closed(tenant: Tenant) -> None:

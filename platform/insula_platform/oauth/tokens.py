@@ -94,13 +94,9 @@ async def read_access_token(settings: PlatformSettings, keys: SigningKeys, token
     return _access_token(settings, key, token)
 
 
-def is_access_token(settings: PlatformSettings, keys: SigningKeys, token: str) -> bool:
-    """Whether `token` is a valid access token, signed with a key that has been read already."""
-    try:
-        _access_token(settings, keys.known(_header(token, *_ACCESS_TOKEN_TYPES)), token)
-    except InvalidToken:
-        return False
-    return True
+def read_known_access_token(settings: PlatformSettings, keys: SigningKeys, token: str) -> AccessToken:
+    """`read_access_token` for who holds a connection already. The keys must have been read."""
+    return _access_token(settings, keys.known(_header(token, *_ACCESS_TOKEN_TYPES)), token)
 
 
 def read_id_token_hint(settings: PlatformSettings, keys: SigningKeys, token: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ COOKIE = "form"
 LIFETIME = 3600
 """Seconds a form stays good."""
 
-_OWN_PLACES = frozenset({"/oauth/authorize", "/account/consents"})
+_OWN_PLACES = frozenset({"/oauth/authorize", "/account/consents", "/device"})
 
 
 def form_secret(settings: PlatformSettings, request: Request) -> str:

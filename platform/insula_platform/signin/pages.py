@@ -36,6 +36,7 @@ def page(
         "Cache-Control": "no-store",
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",  # for browsers that know no frame-ancestors
     }
     return HTMLResponse(_templates.get_template(template).render(values), status, headers)
 

@@ -70,7 +70,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     @app.task(queueing_lock="purge-expired", name="purge-expired")
     async def purge_expired(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
         """Forget codes, tokens, sign-ins and signing keys that expired, and jobs that failed a while ago."""
-        await asyncio.to_thread(_purge_expired, databases, timedelta(seconds=settings.key_overlap))
+        await asyncio.to_thread(forget_expired, databases, timedelta(seconds=settings.key_overlap))
         await app.job_manager.delete_old_jobs(_FAILED_HOURS, include_failed=True)
 
     @app.periodic(cron="* * * * *")
@@ -97,7 +97,8 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     return app
 
 
-def _purge_expired(databases: Databases, key_overlap: timedelta) -> None:
+def forget_expired(databases: Databases, key_overlap: timedelta) -> None:
+    """Delete what nobody can use any more, and retire signing keys. `key_overlap` is their setting's."""
     with databases.core() as core:
         for statement in _PURGES:
             core.execute(text(statement))

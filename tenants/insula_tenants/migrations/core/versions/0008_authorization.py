@@ -29,6 +29,7 @@ CREATE TABLE oauth_device_codes (
     redeemed_at timestamptz
 );
 CREATE INDEX oauth_device_codes_grant ON oauth_device_codes (grant_id);
+CREATE INDEX oauth_device_codes_address ON oauth_device_codes (address, expires_at);
 COMMENT ON COLUMN oauth_device_codes.tenant IS 'slug of the tenant the device asked for; the person decides';
 COMMENT ON COLUMN oauth_device_codes.poll_interval IS 'seconds; grows when the device asks too often';
 COMMENT ON COLUMN oauth_device_codes.grant_id IS 'set when the person has allowed it';
