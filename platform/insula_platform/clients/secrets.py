@@ -33,7 +33,7 @@ def rotate_secret(
     for old in list(client.secrets):
         old.expires_at = min(old.expires_at or end, end)
         if not old.is_good(now):
-            client.secrets.remove(old)
+            client.forget(old)
     if len(client.secrets) >= MAX_SECRETS:
         raise Conflict(
             f"{MAX_SECRETS} secrets are good at this moment: revoke one, or wait for one to expire"
@@ -56,7 +56,7 @@ def rotate_secret(
 def revoke_secret(core: Session, maker: Maker, client_id: str, secret_id: UUID) -> None:
     """Take one secret away, from the next request on. `NotFound` when the client has none of this id."""
     client = find_client(core, maker.tenant, client_id, for_update=True)
-    client.secrets.remove(find_secret(client, secret_id))
+    client.forget(find_secret(client, secret_id))
     audit.record(
         core,
         maker.actor,
