@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from insula_platform.cli import app as command_line
 from insula_platform.people import add_member, create_account
+from insula_tenants.devices import NewPoint, create_device
 from insula_tenants.errors import InvalidInput, NotFound
+from insula_tenants.spaces import ensure_space
 from tests.platform.conftest import PASSWORD, Live
 
 SCOPES = "clients:read clients:write devices:read readings:read audit:read"
@@ -281,6 +283,29 @@ def test_a_client_can_do_no_more_than_its_maker(live: Live, ada: Admin):
         # To turn one off takes no more than the scope for it; to turn it on again is to have it.
         assert program.call("PATCH", path, {"disabled": True}).status_code == 200
         assert program.call("PATCH", path, {"disabled": False}).status_code == 403
+
+
+def test_a_program_may_be_bound_to_a_building(live: Live, ada: Admin):
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        where = {"time_zone": "Europe/Brussels", "storey": "Ground floor", "level": 0, "name": "Hall"}
+        here = ensure_space(session, site="North", building="Here", **where)
+        there = ensure_space(session, site="North", building="There", **where)
+        building = session.scalars(text("SELECT id FROM buildings WHERE name = 'Here'")).one()
+        create_device(session, "here", name="Here", space_id=here, points=[NewPoint("power")])
+        create_device(session, "there", name="There", space_id=there, points=[NewPoint("power")])
+    bound, free = ada.make(places={"buildings": [building]}), ada.make()
+    assert (bound["places"]["buildings"], free["places"]) == ([building], None)
+    for client, seen in ((bound, {"here"}), (free, {"here", "there"})):
+        token = token_of(live, client).json()["access_token"]
+        found = live.get("/api/v1/tenants/acme/devices", token).json()["items"]
+        assert {device["id"] for device in found} == seen
+    for changes, field in (
+        ({"places": {"buildings": [999]}}, "places"),
+        ({"places": {}}, "places"),
+        ({"places": {"buildings": [building]}, "scopes": ["audit:read"]}, "scopes"),
+        (APP | {"places": {"buildings": [building]}}, "places"),
+    ):
+        assert ada.call("POST", json=REPORT | changes).json()["errors"][0]["field"] == field
 
 
 def test_only_who_may_write_clients_makes_them(live: Live):

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.clients import schemas, secrets, service
 from insula_platform.etags import IfMatch
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
+from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.oauth import models
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
+from insula_tenants.spaces import check_places
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}/clients", tags=["Clients"], responses=PROBLEM_RESPONSES)
 
@@ -42,7 +43,7 @@ def post_client(
     platform: CurrentPlatform,
     asked: schemas.NewClient,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.CreatedClient:
     """Make a client. Its secret is told in this answer and never again.
 
@@ -50,15 +51,18 @@ def post_client(
     """
     check_whole_tenant(access)
     response.headers["Cache-Control"] = "no-store"
+    wanted = _metadata(asked)
+    if wanted.places is not None:
+        with platform.databases.tenant(access.context) as session:
+            check_places(session, wanted.places)
     with platform.databases.core() as core:
-        key = claim_key(core, _scope(access, "clients"), idempotency_key, asked.model_dump())
-        if key is not None and key.body is not None:
-            client, secret = service.find_client(core, access.context, key.body["client_id"]), None
+        once = Once(core, access, "clients", idempotency_key, asked.model_dump(mode="json"))
+        if once.made is not None:
+            client, secret = service.find_client(core, access.context, once.made["client_id"]), None
             response.status_code = 200
         else:
-            client, secret = service.create_client(core, _maker(access), _metadata(asked))
-            if key is not None:
-                key.body = {"client_id": client.client_id}
+            client, secret = service.create_client(core, _maker(access), wanted)
+            once.keep({"client_id": client.client_id})
         response.headers["Location"] = f"/api/v1/tenants/{access.context.slug}/clients/{client.client_id}"
         response.headers["ETag"] = service.client_etag(client)
         return schemas.CreatedClient(**schemas.Client.of(client).model_dump(), client_secret=secret)
@@ -133,20 +137,20 @@ def post_secret(
     client_id: ClientId,
     asked: schemas.Rotation,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.CreatedSecret:
     """Rotate the secret: a new one, told this once, while the old ones stay good for as long as you say."""
     check_whole_tenant(access)
     response.headers["Cache-Control"] = "no-store"
     with platform.databases.core() as core:
-        key = claim_key(core, _scope(access, client_id), idempotency_key, asked.model_dump())
-        if key is not None and key.body is not None:
+        operation = f"clients/{client_id}/secrets"
+        once = Once(core, access, operation, idempotency_key, asked.model_dump(mode="json"))
+        if once.made is not None:
             response.status_code = 200
-            return _earlier_secret(core, access, client_id, UUID(key.body["secret_id"]))
+            return _earlier_secret(core, access, client_id, UUID(once.made["secret_id"]))
         overlap = timedelta(seconds=asked.overlap_seconds)
         made, secret = secrets.rotate_secret(core, _maker(access), client_id, overlap)
-        if key is not None:
-            key.body = {"secret_id": str(made.id)}
+        once.keep({"secret_id": str(made.id)})
         return _told(made, secret)
 
 
@@ -164,11 +168,6 @@ def _maker(access: Access) -> service.Maker:
     return service.Maker(access.context, access.actor, access.scopes)
 
 
-def _scope(access: Access, what: str) -> str:
-    """Whose Idempotency-Key it is: two clients, or two people, may choose the same."""
-    return f"{what} {access.context.id} {access.client_id} {access.subject}"
-
-
 def _metadata(asked: schemas.NewClient) -> service.ClientMetadata:
     return service.ClientMetadata(
         asked.name,
@@ -179,6 +178,7 @@ def _metadata(asked: schemas.NewClient) -> service.ClientMetadata:
         asked.redirect_uris,
         asked.post_logout_redirect_uris,
         asked.jwks,
+        asked.places.meant() if asked.places is not None else None,
     )
 
 

@@ -9,7 +9,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from insula_platform.access.schemas import Places
 from insula_platform.oauth import models, scopes
+from insula_tenants.spaces.places import Places as Covered
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 ApplicationType = Literal["web", "native"]
@@ -31,6 +33,7 @@ _CLIENT: JsonDict = {
     "redirect_uris": [],
     "post_logout_redirect_uris": [],
     "jwks": None,
+    "places": None,
     "disabled_at": None,
     "created_at": "2026-11-23T07:15:00Z",
     "created_by": "person 0b6f5c1e-6d0f-4b4e-9c0a-0f6f6f1f2a3b",
@@ -101,6 +104,10 @@ class NewClient(BaseModel):
     redirect_uris: _RedirectUris = []
     post_logout_redirect_uris: _PostLogoutRedirectUris = []
     jwks: _Jwks = None
+    places: Places | None = Field(
+        default=None,
+        description="Bind a client that acts for itself to these places; leave it out for the whole tenant.",
+    )
 
 
 class ClientChanges(BaseModel):
@@ -143,6 +150,7 @@ class Client(BaseModel):
     redirect_uris: list[str]
     post_logout_redirect_uris: list[str]
     jwks: dict[str, Any] | None
+    places: Places | None = Field(description="The places it is bound to; null for the whole tenant.")
     disabled_at: datetime | None = Field(description="Since when it is disabled; null while it works.")
     created_at: datetime
     created_by: str | None = Field(description="Kind and id of who made it, as the audit log names them.")
@@ -161,6 +169,7 @@ class Client(BaseModel):
             redirect_uris=client.redirect_uris,
             post_logout_redirect_uris=client.post_logout_redirect_uris,
             jwks=client.jwks,
+            places=Places.shown(Covered.of(client.places)),
             disabled_at=client.disabled_at,
             created_at=client.created_at,
             created_by=client.created_by,

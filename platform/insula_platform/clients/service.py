@@ -14,6 +14,7 @@ from uuid import uuid4
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from insula_platform.access.policy import actions_of
 from insula_platform.etags import check_if_match, etag_of
 from insula_platform.oauth import scopes
 from insula_platform.oauth.client_keys import check_jwks
@@ -23,6 +24,7 @@ from insula_tenants import audit
 from insula_tenants.audit import Actor
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import InvalidInput, NotAllowed, NotFound
+from insula_tenants.spaces.places import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class ClientMetadata:
     redirect_uris: list[str] = field(default_factory=list)
     post_logout_redirect_uris: list[str] = field(default_factory=list)
     jwks: dict[str, Any] | None = None
+    places: Places | None = None
+    """Of a client that acts for itself: where it may; None for the whole tenant."""
 
     @property
     def is_for_people(self) -> bool:
@@ -56,7 +60,8 @@ class ClientMetadata:
 def create_client(core: Session, maker: Maker, wanted: ClientMetadata) -> tuple[Client, str | None]:
     """A client of the tenant, and its secret where it has one, which is told this once.
 
-    Raises `InvalidInput` for what cannot be, `NotAllowed` for scopes that the maker does not hold.
+    The places of `wanted` exist. Raises `InvalidInput` for what cannot be, `NotAllowed` for scopes that the
+    maker does not hold.
     """
     checked = _checked(wanted)
     _check_reach(maker, checked.scopes)
@@ -72,6 +77,7 @@ def create_client(core: Session, maker: Maker, wanted: ClientMetadata) -> tuple[
         redirect_uris=checked.redirect_uris,
         post_logout_redirect_uris=checked.post_logout_redirect_uris,
         jwks=checked.jwks,
+        places=checked.places.told if checked.places is not None else None,
         created_by=f"{maker.actor.kind} {maker.actor.id}",
         secrets=[ClientSecret(secret_hash=fingerprint(secret))] if secret else [],
     )
@@ -167,6 +173,7 @@ def _metadata(client: Client) -> ClientMetadata:
         client.redirect_uris,
         client.post_logout_redirect_uris,
         client.jwks,
+        Places.of(client.places),
     )
 
 
@@ -193,6 +200,7 @@ def _checked(wanted: ClientMetadata) -> ClientMetadata:
     if unknown or not wanted.scopes:
         what = f"there is no scope {unknown[0]!r} for such a client" if unknown else "no scope is given"
         raise InvalidInput("scopes", f"{what}: use some of {', '.join(known)}")
+    _check_places(wanted)
     native = wanted.application_type == "native"
     return ClientMetadata(
         name,
@@ -203,6 +211,7 @@ def _checked(wanted: ClientMetadata) -> ClientMetadata:
         check_addresses("redirect_uris", wanted.redirect_uris, native=native),
         check_addresses("post_logout_redirect_uris", wanted.post_logout_redirect_uris, native=native),
         check_jwks("jwks", wanted.jwks) if wanted.jwks is not None else None,
+        wanted.places,
     )
 
 
@@ -214,6 +223,20 @@ def _check_grants(wanted: ClientMetadata) -> None:
     if not wanted.is_for_people and (wanted.redirect_uris or wanted.post_logout_redirect_uris):
         raise InvalidInput(
             "redirect_uris", "leave the addresses out: without authorization_code nobody signs in"
+        )
+
+
+def _check_places(wanted: ClientMetadata) -> None:
+    if wanted.places is None:
+        return
+    if wanted.is_for_people:
+        raise InvalidInput(
+            "places", "leave it out: where a client for people may act, each person's role says"
+        )
+    whole = set(wanted.scopes) - actions_of(wanted.scopes, None, within_places=True)
+    if whole:
+        raise InvalidInput(
+            "scopes", f"{', '.join(sorted(whole))}: this is of the whole tenant; leave it out, or places"
         )
 
 
