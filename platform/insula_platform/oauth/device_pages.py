@@ -21,6 +21,7 @@ from insula_platform.oauth.models import DeviceCode
 from insula_platform.oauth.requests import FormBody, read_parameters
 from insula_platform.people import Member, memberships_of
 from insula_platform.signin import forms, sessions
+from insula_platform.signin.attempts import Attempt
 from insula_platform.signin.models import SigninSession
 from insula_platform.signin.pages import error_page, page
 from insula_platform.state import CurrentPlatform, Platform
@@ -54,11 +55,6 @@ class _Visit:
     def user_code(self) -> str:
         return device.shown(self.given.get("user_code", ""))
 
-    @property
-    def guesser(self) -> str:
-        """Under which name the brake counts wrong codes: they have nothing to do with wrong passwords."""
-        return f"device {self.signin.account_id}"
-
 
 @router.get("/device")
 def device_form(request: Request, platform: CurrentPlatform, user_code: str = "") -> Response:
@@ -90,20 +86,35 @@ def _with_form(request: Request, platform: Platform, body: bytes | None, *, deci
             platform.settings, "That failed", "The form was damaged on its way.", "Try again.", status=400
         )
     with platform.databases.core() as core:
+        counted = _count(platform, core, request, given)
+        if isinstance(counted, Response):
+            return counted
+    with platform.databases.core() as core:
         signin = sessions.find_session(core, platform.settings, request)
         if signin is None:
             return _to_signin(given.get("user_code", ""))
         visit = _Visit(platform, core, request, signin, given)
-        if not forms.is_own_form(platform.settings, request, given.get("form_token")):
-            return _code_form(visit, message=_OLD_FORM, status=403)
-        if wait := platform.throttle.wait(visit.guesser, visit.address):
-            log.warning("device codes throttled", account=str(signin.account_id), address=visit.address)
-            return _code_form(visit, message=_TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
         asked = device.find_pending(core, platform.settings.secret_key, visit.user_code)
         if asked is None:
-            platform.throttle.failed(visit.guesser, visit.address)
             return _code_form(visit, message=_WRONG, status=404)
+        counted.take_back(core)  # it forgives no wrong ones: who guesses has right codes of their own
         return _of_member(visit, asked, decides=decides)
+
+
+def _count(platform: Platform, core: Session, request: Request, given: dict[str, str]) -> Attempt | Response:
+    """Count a try at a code, or say why it is not heard."""
+    signin = sessions.find_session(core, platform.settings, request)
+    if signin is None:
+        return _to_signin(given.get("user_code", ""))
+    visit = _Visit(platform, core, request, signin, given)
+    if not forms.is_own_form(platform.settings, request, given.get("form_token")):
+        return _code_form(visit, message=_OLD_FORM, status=403)
+    # Under a name of its own: wrong codes have nothing to do with wrong passwords.
+    attempt = Attempt(platform.settings, request, f"device codes {signin.account_id}")
+    if wait := attempt.count(core):
+        log.warning("device codes throttled", account=str(signin.account_id), address=visit.address)
+        return _code_form(visit, message=_TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+    return attempt
 
 
 def _of_member(visit: _Visit, asked: DeviceCode, *, decides: bool) -> Response:

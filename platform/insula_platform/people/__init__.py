@@ -15,6 +15,7 @@ from insula_platform.people.service import (
     create_account,
     member_of,
     memberships_of,
+    set_password,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "memberships_of",
     "place_member",
     "remove_member",
+    "set_password",
 ]

@@ -19,7 +19,18 @@ COOKIE = "form"
 LIFETIME = 3600
 """Seconds a form stays good."""
 
-_OWN_PLACES = frozenset({"/oauth/authorize", "/account/consents", "/device"})
+RETURN_TO = frozenset(
+    {
+        "/oauth/authorize",
+        "/device",
+        "/account",
+        "/account/password",
+        "/account/factors",
+        "/account/sessions",
+        "/account/consents",
+    }
+)
+"""The pages that one comes back to after signing in."""
 
 
 def form_secret(settings: PlatformSettings, request: Request) -> str:
@@ -41,12 +52,13 @@ def is_own_form(settings: PlatformSettings, request: Request, token: str | None)
 
 
 def own_return_to(value: str | None) -> str | None:
-    """`value` when it leads to a page of ours that asks who is there, else None: no open redirect."""
+    """`value` when it leads to one of our own pages that need a sign-in, else None: no open redirect."""
     if not value or "\\" in value or not value.isprintable() or not value.isascii():
         return None
     try:
         parts = urlsplit(value)
     except ValueError:
         return None
-    is_ours = not parts.scheme and not parts.netloc and parts.path in _OWN_PLACES
-    return parts._replace(fragment="").geturl() if is_ours else None
+    if parts.scheme or parts.netloc or parts.path not in RETURN_TO:
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path

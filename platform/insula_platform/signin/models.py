@@ -29,3 +29,14 @@ class SigninSession(Core):
     address: Mapped[str] = mapped_column(Text, server_default="")
     """Where the browser was seen last."""
     last_seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class SigninStep(Core):
+    """A browser in which the first proof was right, and the second factor is still asked."""
+
+    __tablename__ = "signin_steps"
+
+    id_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("accounts.id"))
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -48,6 +49,15 @@ def test_8414_2_every_endpoint_is_there_and_is_the_issuers_own(live: Live, about
             assert url.startswith(f"{live.url}/"), name
             method = "GET" if name in {"jwks_uri", "authorization_endpoint"} else "POST"
             assert http.request(method, url).status_code not in {404, 405}, name
+
+
+def test_every_endpoint_and_grant_is_documented(live: Live, about: dict[str, Any]):
+    page = (Path(__file__).parents[3] / "docs" / "oauth.md").read_text()
+    for name, value in about.items():
+        if name.endswith(("_endpoint", "_uri")):
+            assert f"`{value.removeprefix(live.url)}`" in page, name
+    for value in (*about["grant_types_supported"], *about["token_endpoint_auth_methods_supported"]):
+        assert f"`{value}`" in page
 
 
 def test_8414_2_each_grant_type_is_served_and_no_other(live: Live, about: dict[str, Any]):
