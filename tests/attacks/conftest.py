@@ -18,6 +18,7 @@ from insula_platform.api_keys.models import ApiKey
 from insula_platform.app import create_app
 from insula_platform.bundles.files import bundle_path
 from insula_platform.oauth.clients import create_operator_client, create_service_client, ensure_ui_client
+from insula_platform.oauth.models import Client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
@@ -62,6 +63,10 @@ class House:
     """A key of theirs, with the word for a name."""
     invitation: UUID
     """An invitation to an address with the word."""
+    client: str
+    """A client of its own, whose name holds the word."""
+    client_secret: UUID
+    """The id of the client's secret."""
 
 
 @pytest.fixture(scope="session")
@@ -168,7 +173,14 @@ def _furnish(
         core.flush()
         export = job.id
         people = _people(core, context, secret)
-    return House(context, device, secret, value, point, space, letter, export, *people)
+        program = _program(core, context, secret)
+    return House(context, device, secret, value, point, space, letter, export, *people, *program)
+
+
+def _program(core: Session, context: TenantContext, secret: str) -> tuple[str, UUID]:
+    """A client, and the id of its secret."""
+    client, _ = create_service_client(core, context, f"Program {secret}", "readings:read")
+    return client, core.get_one(Client, client).secrets[0].id
 
 
 def _people(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID, UUID]:

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from insula_platform.app import create_app
+from insula_platform.oauth.models import Client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.settings import PlatformSettings
 from insula_tenants.telemetry.dead_letters import find_letter
@@ -38,6 +39,7 @@ NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
 OPEN = {
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/account/consents",
     "/device",
     "/device/decision",
     "/docs",
@@ -46,6 +48,7 @@ OPEN = {
     "/invitation",
     "/invitation/join",
     "/oauth/authorize",
+    "/oauth/consent",
     "/oauth/device_authorization",
     "/oauth/introspect",
     "/oauth/jwks.json",
@@ -69,6 +72,8 @@ OWN: dict[str, Any] = {
     "space": lambda house: house.space,
     "export_id": lambda house: house.export,
     "letter_id": lambda house: house.letter,
+    "client_id": lambda house: house.client,
+    "secret_id": lambda house: house.client_secret,
     "account_id": lambda house: house.member,
     "key_id": lambda house: house.api_key,
     "invitation_id": lambda house: house.invitation,
@@ -111,6 +116,8 @@ ATTACKS: dict[str, Any] = {
     "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
     "export_id": _ids("export_id"),
     "letter_id": _ids("letter_id"),
+    "client_id": _ids("client_id"),
+    "secret_id": _ids("secret_id"),
     "account_id": _ids("account_id"),
     "key_id": _ids("key_id"),
     "invitation_id": _ids("invitation_id"),
@@ -255,6 +262,7 @@ def test_a_neighbours_tenant_looks_like_none(
         answers = [
             told(
                 attacker.call(operation, url_of(operation, slug, globex), mine, query_of(operation, globex)),
+                globex.client,  # has the slug in it
                 slug,
             )
             for slug in ("globex", "nowhere", "initech")
@@ -386,6 +394,28 @@ def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     with attacker.live.deployment.databases.tenant(globex.context) as session:
         letter, payload = find_letter(session, globex.letter)
     assert (payload, letter.replay_requested_at) == (globex.secret.encode(), None)
+
+
+@pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{client_id}" in one.path], ids=str)
+def test_a_neighbours_client_is_not_there_and_stays_as_it_is(
+    attacker: Attacker, acme: House, globex: House, operation: Operation
+):
+    """With a body that would be good for one's own: secrets to renew, a name to change, what to disable."""
+    headers = {"Authorization": f"Bearer {attacker.token()}"}
+    body = {"name": "Mine", "disabled": True} if operation.method == "patch" else {}
+    nobodys = "globex-000000000000"
+    answers = []
+    for client in (globex.client, nobodys):
+        url = url_of(operation, "acme", globex).replace(globex.client, client)
+        answer = attacker.http.request(operation.method, url, headers=headers, json=body)
+        answers.append(told(answer, client))
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    with attacker.live.deployment.databases.core() as core:
+        client = core.get_one(Client, globex.client)
+        assert (client.name, client.disabled_at) == (f"Program {globex.secret}", None)
+        assert [secret.id for secret in client.secrets] == [globex.client_secret]
+        assert client.secrets[0].expires_at is None
 
 
 def test_what_is_sent_in_a_body_reaches_ones_own_alone(attacker: Attacker, acme: House, globex: House):

@@ -123,6 +123,7 @@ def test_a_repeated_request_makes_no_second_key_and_shows_none(live: Live, owner
     assert sum(answer.json()["key"] is not None for answer in answers) == 1
     other = post(live, owner, body | {"name": "another"}, **{"Idempotency-Key": "again"})
     assert other.status_code == 409
+    assert post(live, owner, body, **{"Idempotency-Key": "\x7f"}).status_code == 422
 
 
 def test_a_revoked_key_is_refused_at_the_next_request(live: Live, owner: str):

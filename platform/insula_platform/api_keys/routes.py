@@ -11,7 +11,7 @@ from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.access.schemas import Places
 from insula_platform.api_keys import models, service
 from insula_platform.api_keys.schemas import ApiKey, MadeApiKey, NewApiKey
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
+from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.oauth.scopes import split
 from insula_platform.paging import Cursor, Page, decode_moment, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
@@ -39,7 +39,7 @@ def post_api_key(
     platform: CurrentPlatform,
     asked: NewApiKey,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> MadeApiKey:
     """Make a key for a program. The key itself is in this answer and nowhere else.
 
@@ -52,11 +52,10 @@ def post_api_key(
         with platform.databases.tenant(access.context) as session:
             check_places(session, places)
     with platform.databases.core() as core:
-        scope = f"{access.context.id}/{access.subject}/api-keys"
-        claimed = claim_key(core, scope, idempotency_key, asked.model_dump(mode="json"))
+        once = Once(core, access, "api-keys", idempotency_key, asked.model_dump(mode="json"))
         key = None
-        if claimed is not None and claimed.body is not None:
-            row = service.find_key(core, access.context, UUID(claimed.body["id"]))
+        if once.made is not None:
+            row = service.find_key(core, access.context, UUID(once.made["id"]))
             response.status_code = 200
         else:
             row, key = service.make_key(
@@ -67,8 +66,7 @@ def post_api_key(
                 places=places,
                 expires_at=asked.expires_at,
             )
-            if claimed is not None:
-                claimed.body = {"id": str(row.id)}
+            once.keep({"id": str(row.id)})
         shown = _shown(row)
     response.headers["Location"] = f"/api/v1/tenants/{access.context.slug}/api-keys/{shown.id}"
     response.headers["Cache-Control"] = "no-store"

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 
 from insula_platform.access import check_whole_tenant
 from insula_platform.access.schemas import Places
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
+from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.members import invitations
 from insula_platform.members.routes import Limit, Reader, Writer
 from insula_platform.members.schemas import Invitation, NewInvitation, SentInvitation
@@ -40,7 +40,7 @@ def post_invitation(
     platform: CurrentPlatform,
     asked: NewInvitation,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> SentInvitation:
     """Invite a person to a role that is at most your own, in place of an open invitation to the same address.
 
@@ -52,11 +52,10 @@ def post_invitation(
         with platform.databases.tenant(access.context) as session:
             check_places(session, places)
     with platform.databases.core() as core:
-        scope = f"{access.context.id}/{access.subject}/invitations"
-        claimed = claim_key(core, scope, idempotency_key, asked.model_dump(mode="json"))
+        once = Once(core, access, "invitations", idempotency_key, asked.model_dump(mode="json"))
         link = None
-        if claimed is not None and claimed.body is not None:
-            row = invitations.find_invitation(core, access.context, UUID(claimed.body["id"]))
+        if once.made is not None:
+            row = invitations.find_invitation(core, access.context, UUID(once.made["id"]))
             response.status_code = 200
         else:
             row, link = invitations.send(
@@ -67,8 +66,7 @@ def post_invitation(
                 places=places,
                 public_url=platform.settings.public_url,
             )
-            if claimed is not None:
-                claimed.body = {"id": str(row.id)}
+            once.keep({"id": str(row.id)})
         shown = _shown(row)
     response.headers["Location"] = f"/api/v1/tenants/{access.context.slug}/invitations/{shown.id}"
     response.headers["Cache-Control"] = "no-store"
