@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 	@exec $(BIN)/insula demo
 
 .PHONY: test
-test: $(VENV)/.dev system-packages pglite ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
+test: $(VENV)/.dev system-packages pglite axe openid-client oidc-provider ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 # Processes that share the tests, each with a PostgreSQL of its own. A server that is given has one set of roles.
 JOBS ?= $(if $(INSULA_TEST_DATABASE_URL),0,2)
@@ -73,15 +73,16 @@ protobuf: ## compile payload.proto anew into the module that is committed beside
 system-packages: # Mosquitto, Chromium and Node.js for the tests: installed where we may, named where we may not
 	@tests/system-packages.sh
 
-# TimescaleDB in WebAssembly, from the lock file; a machine without Node.js has been told by system-packages.
-.PHONY: pglite
-pglite: tests/servers/pglite/node_modules/.installed
-tests/servers/pglite/node_modules/.installed: tests/servers/pglite/package-lock.json | system-packages
+# From npm, by their lock files: TimescaleDB in WebAssembly, a client library of another language for OAuth, a
+# foreign OpenID provider, and the accessibility checks of axe. A machine without Node.js has been told by system-packages.
+.PHONY: pglite openid-client oidc-provider axe
+pglite openid-client oidc-provider axe: %: tests/servers/%/node_modules/.installed
+tests/servers/%/node_modules/.installed: tests/servers/%/package-lock.json | system-packages
 	@! command -v npm >/dev/null || { npm ci --prefix $(dir $<) --no-audit --no-fund --loglevel=error && touch $@; }
 
 .PHONY: clean
 clean: ## remove the virtual environment and what was built; the demo's data stays in var/
-	rm -rf $(VENV) build dist tests/servers/pglite/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist tests/servers/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # A virtual environment from the lock file, hashes checked; the project itself in place.
 $(VENV)/.runtime: requirements.lock pyproject.toml

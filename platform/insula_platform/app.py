@@ -15,31 +15,46 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
+from insula_platform.account import guard
+from insula_platform.account.routes import router as account
+from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.clients.routes import router as clients
+from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
+from insula_platform.federation.pages import router as federation_pages
+from insula_platform.federation.routes import router as federation_routes
+from insula_platform.federation.state import federation
 from insula_platform.invitations.routes import router as invitations
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
+from insula_platform.members.invitation_routes import router as invitations_api
+from insula_platform.members.routes import router as members
 from insula_platform.metering import Meter
-from insula_platform.oauth.clients import ensure_ui_client
+from insula_platform.oauth.clients import ensure_cli_client, ensure_ui_client
+from insula_platform.oauth.device_pages import router as device_pages
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
+from insula_platform.oauth.verified import VerifiedTokens
 from insula_platform.operator.quota_routes import router as operator_quotas
 from insula_platform.operator.routes import router as operator
 from insula_platform.rate_limit import RateLimiter, RateLimitFields, document_fields
 from insula_platform.readings.routes import router as readings
 from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
 from insula_platform.reference.routes import router as reference
+from insula_platform.scim.routes import router as scim
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.pages import STATIC
+from insula_platform.signin.reset import router as reset
 from insula_platform.signin.routes import router as signin_routes
+from insula_platform.signin.second import router as second_factor
 from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
@@ -86,8 +101,9 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         async_databases = AsyncDatabases(
             urls, pool_size=settings.database_pool_size, application_name="insula-platform-reads"
         )
-        if settings.ui_client_secret is not None:
-            with databases.core() as core:
+        with databases.core() as core:
+            ensure_cli_client(core)
+            if settings.ui_client_secret is not None:
                 ensure_ui_client(core, settings)
         administration = Administration(settings.admin_urls()) if settings.database_admin_url else None
         link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
@@ -99,6 +115,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             databases=databases,
             async_databases=async_databases,
             signing_keys=SigningKeys(databases, settings.secret_key),
+            verified=VerifiedTokens(),
             throttle=Throttle(),
             administration=administration,
             broker=broker_access(settings),
@@ -107,6 +124,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             rate_limiter=RateLimiter(),
             meter=meter,
             uploads=Uploads(),
+            federation=federation(settings),
         )
         hub.start()
         if link is not None:
@@ -124,6 +142,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             await metering
             await async_databases.close()
             databases.close()
+            app.state.platform.federation.close()
             if administration is not None:
                 administration.close()
 
@@ -137,6 +156,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
+    guard.install(app)
     include_routers(app)
     app.add_middleware(RateLimitFields)
     app.add_middleware(RequestLog)
@@ -148,8 +168,14 @@ def include_routers(app: FastAPI) -> None:
     """Every route of the platform, in one place."""
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
+    app.include_router(device_pages)
     app.include_router(signin_routes)
+    app.include_router(federation_pages)
+    app.include_router(second_factor)
+    app.include_router(reset)
+    app.include_router(account)
     app.include_router(invitations)
+    app.include_router(consents)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
@@ -159,6 +185,12 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(backfill)
     app.include_router(live)
     app.include_router(dead_letters)
+    app.include_router(federation_routes)
+    app.include_router(scim)
+    app.include_router(clients)
+    app.include_router(members)
+    app.include_router(invitations_api)
+    app.include_router(api_keys)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

@@ -16,6 +16,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from insula_platform.bundles.commands import add_bundle_commands
+from insula_platform.clients.commands import client
+from insula_platform.login.commands import add_login_commands
+from insula_platform.mail.commands import mail
+from insula_platform.oauth.commands import keys
 from insula_platform.operator.commands import operator, tenant
 from insula_platform.operator.quota_commands import add_quota_commands, plan
 from insula_platform.storage.commands import storage
@@ -35,9 +39,13 @@ device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
+app.add_typer(client, name="client")
 app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
 app.add_typer(storage, name="storage")
+app.add_typer(mail, name="mail")
+app.add_typer(keys, name="keys")
+add_login_commands(app)
 add_bundle_commands(tenant)
 add_quota_commands(tenant)
 

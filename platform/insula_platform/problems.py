@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from insula_platform.scim.errors import PREFIX, SCHEMA, scim_error
 from insula_tenants.errors import InsulaError, InvalidInput
 
 log = structlog.stdlib.get_logger("insula.problems")
@@ -82,7 +83,12 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """A response whose body is a `Problem`; absent members are left out, `members` are further ones."""
+    """A response whose body is a `Problem`; absent members are left out, `members` are further ones.
+
+    Directories are answered in the form that SCIM gives errors.
+    """
+    if instance.startswith(PREFIX):
+        return scim_error(status, detail, headers)
     problem = Problem(
         type=f"/problems/{type}",
         title=title,
@@ -124,6 +130,7 @@ def add_schema(document: dict[str, Any]) -> None:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(schema.pop("$defs"))
     schemas["Problem"] = schema
+    schemas["ScimError"] = SCHEMA
     for path in document["paths"].values():
         for operation in path.values():
             unprocessable = operation.get("responses", {}).get("422", {})

@@ -9,28 +9,22 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
-import structlog
 from sqlalchemy import delete, select, update
 
 from insula_platform.app import create_app
-from insula_platform.bundles.files import bundle_path
-from insula_platform.oauth.clients import create_service_client, ensure_ui_client
+from insula_platform.oauth.models import Client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
-from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
 from insula_tenants.telemetry.dead_letters import find_letter
 from insula_tenants.telemetry.models import Latest, Reading
 from tests.attacks.api import SLUGS, Attacker, Operation, operations, routes
 from tests.attacks.conftest import READ_AT, House
-from tests.conftest import Deployment
-from tests.platform.conftest import PASSWORD, UI_SECRET, Live
-from tests.servers.platform import listen, serving
 
 SETTINGS = {
     "secret_key": "a secret key that is long enough for tests",
@@ -45,23 +39,59 @@ NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
 OPEN = {
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/account/consents",
+    "/device",
+    "/device/decision",
     "/docs",
     "/docs/static",
     "/healthz",
     "/invitation",
     "/invitation/join",
     "/oauth/authorize",
+    "/oauth/consent",
+    "/oauth/device_authorization",
+    "/oauth/introspect",
     "/oauth/jwks.json",
     "/oauth/logout",
+    "/oauth/retired-keys.json",
     "/oauth/revoke",
     "/oauth/token",
     "/oauth/userinfo",
     "/openapi.json",
     "/readyz",
     "/signin",
+    "/signin/sso",
+    "/signin/sso/{slug}",
+    "/signin/sso/{slug}/callback",
     "/static",
 }
 """What is there for everybody, or asks for credentials of another kind than an access token."""
+
+PAGES = {
+    "/account",
+    "/account/email",
+    "/account/email/verification",
+    "/account/factors",
+    "/account/factors/app",
+    "/account/factors/app/confirm",
+    "/account/factors/app/remove",
+    "/account/factors/passkey",
+    "/account/factors/passkey/options",
+    "/account/factors/passkey/remove",
+    "/account/factors/recovery-codes",
+    "/account/password",
+    "/account/sessions",
+    "/account/sessions/end",
+    "/account/sessions/end-others",
+    "/confirm-email",
+    "/reset",
+    "/reset/password",
+    "/signin/passkey",
+    "/signin/passkey/options",
+    "/signin/second",
+    "/signin/second/passkey",
+}
+"""What browsers ask for: their session and forms are attacked in `test_account.py` and its neighbours."""
 
 OWN: dict[str, Any] = {
     "from": "2020-01-01T00:00:00Z",
@@ -71,10 +101,20 @@ OWN: dict[str, Any] = {
     "space": lambda house: house.space,
     "export_id": lambda house: house.export,
     "letter_id": lambda house: house.letter,
+    "client_id": lambda house: house.client,
+    "secret_id": lambda house: house.client_secret,
+    "account_id": lambda house: house.member,
+    "key_id": lambda house: house.api_key,
+    "invitation_id": lambda house: house.invitation,
     "slug": lambda house: house.context.slug,
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
     "plan": lambda _: "standard",
+    "domain": lambda house: house.domain,
+    "user_id": lambda house: house.user,
+    "group_id": lambda house: house.group,
+    "resource_type": lambda _: "User",
+    "schema": lambda _: "urn:ietf:params:scim:schemas:core:2.0:User",
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -110,9 +150,33 @@ ATTACKS: dict[str, Any] = {
     "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
     "export_id": _ids("export_id"),
     "letter_id": _ids("letter_id"),
+    "client_id": _ids("client_id"),
+    "secret_id": _ids("secret_id"),
+    "account_id": _ids("account_id"),
+    "key_id": _ids("key_id"),
+    "invitation_id": _ids("invitation_id"),
+    "idempotency-key": lambda _: HOSTILE,
+    "if-match": lambda _: HOSTILE,
     "reason": lambda _: ("unknown_device", "reason", *HOSTILE),
     "dry_run": lambda _: ("true", *HOSTILE),
     "confirm": lambda _: ("globex", *HOSTILE),
+    "domain": _ids("domain"),
+    "user_id": _ids("user_id"),
+    "group_id": _ids("group_id"),
+    "resource_type": _ids("resource_type"),
+    "schema": _ids("schema"),
+    "attributes": lambda _: ("userName,emails", "password", *HOSTILE),
+    "excludedAttributes": lambda _: ("id", "schemas", *HOSTILE),
+    "filter": lambda house: (
+        f'id eq "{house.user}"',
+        f'userName sw "{house.secret}"',
+        "not (userName pr)",
+        'userName eq "\\"" or 1 eq 1',
+        "(" * 500 + 'userName eq "x"' + ")" * 500,
+        *HOSTILE,
+    ),
+    "startIndex": lambda _: ("0", "9" * 18, *HOSTILE),
+    "count": lambda _: ("0", "100000000", *HOSTILE),
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
@@ -120,36 +184,6 @@ ATTACKS: dict[str, Any] = {
 
 NOBODYS = {"device": "nobodys-device"}
 """Keeps an attack on one condition of a deletion from being the deletion of everything that is one's own."""
-
-
-@pytest.fixture(scope="session")
-def attacker(
-    deployment: Deployment, acme: House, globex: House, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Attacker]:
-    bundles = tmp_path_factory.mktemp("bundles")
-    for house in (acme, globex):
-        bundle = bundle_path(bundles, house.context.id, house.export)
-        bundle.parent.mkdir()
-        bundle.write_text(house.secret)
-    with listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = PlatformSettings(
-            public_url=url,
-            secret_key=SETTINGS["secret_key"],
-            database_url=deployment.service_url,
-            ui_url="http://127.0.0.1:1",
-            ui_client_secret=UI_SECRET,
-            bundle_dir=bundles,
-        )
-        with deployment.databases.core() as core:
-            ensure_ui_client(core, settings)
-            ada = create_account(core, "ada@example.com", "Ada", PASSWORD)
-            add_member(core, ada, deployment.acme, "owner")
-            service = create_service_client(core, deployment.acme, "attacker", "readings:read devices:read")
-        structlog.reset_defaults()  # another test may have shaped the logs of this process
-        app = create_app(settings)
-        with serving(app, listener), httpx.Client(base_url=url, timeout=30) as http:
-            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http)
 
 
 def url_of(operation: Operation, tenant: str, house: House) -> str:
@@ -209,15 +243,17 @@ def told(answer: httpx.Response, *names: str) -> tuple[int, str, dict[str, str]]
 def test_every_route_is_attacked_or_known_to_be_open():
     app = create_app(PlatformSettings.model_validate(SETTINGS))
     documented = {one.path for one in operations(app)}
-    api = {path for path in routes(app) if path.startswith("/api/")}
+    api = {path for path in routes(app) if path.startswith(("/api/", "/scim/"))}
     assert api <= documented, "a route of the API that the document hides escapes these tests"
     assert {path for path in routes(app) if "{tenant}" in path} == {one.path for one in IN_A_TENANT}
-    assert routes(app) - api == OPEN
+    assert routes(app) - api == OPEN | PAGES
     assert all(one.scopes for one in IN_A_TENANT + OPERATORS), "an operation without a scope"
     assert api == {one.path for one in IN_A_TENANT + OPERATORS}, "a route that is neither a tenant's nor ours"
 
 
-@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.path.startswith("/api/")], ids=str)
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.path.startswith(("/api/", "/scim/"))], ids=str
+)
 def test_no_forged_token_opens_a_route(attacker: Attacker, acme: House, operation: Operation):
     opens(attacker, operation, acme, attacker.token())
     url, query = url_of(operation, "acme", acme), query_of(operation, acme)
@@ -279,6 +315,7 @@ def test_a_neighbours_tenant_looks_like_none(
         answers = [
             told(
                 attacker.call(operation, url_of(operation, slug, globex), mine, query_of(operation, globex)),
+                globex.client,  # has the slug in it
                 slug,
             )
             for slug in ("globex", "nowhere", "initech")
@@ -313,6 +350,8 @@ def test_every_parameter_has_an_attack_that_fails(
     assert names <= ATTACKS.keys(), f"{operation}: register attacks for {names - ATTACKS.keys()}"
     mine, query = attacker.token(), query_of(operation, acme)
     may_answer = {200, 404, 422}
+    if operation.path.startswith("/scim/"):
+        may_answer = {200, 400, 404, 422}  # RFC 7644 has 400 for what it cannot read
     if operation.method == "delete":
         query |= NOBODYS
     elif operation.path.endswith("/replay"):
@@ -364,6 +403,39 @@ def test_an_id_is_good_in_its_own_tenant_alone(
         assert str(neighbour.value) not in theirs.text
 
 
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (one, name)
+        for one in IN_A_TENANT
+        for name in ("account_id", "key_id", "invitation_id")
+        if f"{{{name}}}" in one.path
+    ],
+    ids=str,
+)
+def test_a_neighbours_member_key_or_invitation_is_not_there(
+    attacker: Attacker, acme: House, globex: House, operation: Operation, name: str
+):
+    """By whoever may do everything in acme: the id looks like nobody's, and what has it stays."""
+    theirs, nobodys = str(OWN[name](globex)), str(UUID(int=4711))
+    answers = [
+        told(
+            attacker.http.request(
+                operation.method,
+                url_of(operation, "acme", acme).replace(str(OWN[name](acme)), identifier),
+                headers={"Authorization": f"Bearer {attacker.token()}"},
+                json={} if operation.method == "patch" else None,
+            ),
+            identifier,
+        )
+        for identifier in (theirs, nobodys)
+    ]
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    there = next(one for one in IN_A_TENANT if one.method == "get" and one.path.endswith(f"{{{name}}}"))
+    opens(attacker, there, globex, attacker.token("globex"))
+
+
 @pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{letter_id}" in one.path], ids=str)
 def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     attacker: Attacker, acme: House, globex: House, operation: Operation
@@ -377,6 +449,28 @@ def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     with attacker.live.deployment.databases.tenant(globex.context) as session:
         letter, payload = find_letter(session, globex.letter)
     assert (payload, letter.replay_requested_at) == (globex.secret.encode(), None)
+
+
+@pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{client_id}" in one.path], ids=str)
+def test_a_neighbours_client_is_not_there_and_stays_as_it_is(
+    attacker: Attacker, acme: House, globex: House, operation: Operation
+):
+    """With a body that would be good for one's own: secrets to renew, a name to change, what to disable."""
+    headers = {"Authorization": f"Bearer {attacker.token()}"}
+    body = {"name": "Mine", "disabled": True} if operation.method == "patch" else {}
+    nobodys = "globex-000000000000"
+    answers = []
+    for client in (globex.client, nobodys):
+        url = url_of(operation, "acme", globex).replace(globex.client, client)
+        answer = attacker.http.request(operation.method, url, headers=headers, json=body)
+        answers.append(told(answer, client))
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    with attacker.live.deployment.databases.core() as core:
+        client = core.get_one(Client, globex.client)
+        assert (client.name, client.disabled_at) == (f"Program {globex.secret}", None)
+        assert [secret.id for secret in client.secrets] == [globex.client_secret]
+        assert client.secrets[0].expires_at is None
 
 
 def test_what_is_sent_in_a_body_reaches_ones_own_alone(attacker: Attacker, acme: House, globex: House):

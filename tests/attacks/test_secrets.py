@@ -6,21 +6,27 @@ What must not be found are the very passwords, tokens, codes and keys that were 
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 import psycopg
+import pyotp
 import pytest
 import structlog
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from psycopg import sql
 from sqlalchemy import make_url
 
 from insula_platform.app import create_app
-from insula_platform.oauth.clients import create_service_client, ensure_ui_client
+from insula_platform.oauth.clients import CLI_CLIENT_ID, create_service_client, ensure_ui_client
+from insula_platform.oauth.device import DEVICE_GRANT
 from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
 from insula_tenants.invitations import invite
@@ -33,6 +39,7 @@ from tests.waiting import eventually
 
 PASSWORD = "the password of ada 5yZq"
 NEWCOMERS_PASSWORD = "the password of a newcomer 6tHs"
+CHANGED = "the changed password of a newcomer 2jWn"
 WRONG = "a password that is wrong 8wQx"
 UI_SECRET = "the secret of the analytics UI 3kVb"
 SECRET_KEY = "the secret key of the platform 7mRt"
@@ -57,6 +64,8 @@ class Traces:
     """What was used, and where it may have been left."""
 
     secrets: dict[str, str] = field(default_factory=dict)
+    short_secrets: dict[str, str] = field(default_factory=dict)
+    """Those that people type: with a form of their own, so that they cannot be met by chance."""
     written: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
 
@@ -146,7 +155,10 @@ def _use_everything(stack: Stack, found: Traces) -> None:
         with serving(app, listener):
             live = Live(settings.public_url, settings, app.state.platform, None, service)  # type: ignore[arg-type]
             _sign_in(live, found)
+            _connect_a_device(live, found)
             _join(stack, live, found)
+            _prove(live, found)
+            _programs(stack, live, found)
             _fail(live, found)
             private = live.platform.signing_keys.signing_key().as_dict(private=True)
             secrets |= {f"the signing key's {name}": str(private[name]) for name in ("d", "p", "q")}
@@ -190,8 +202,28 @@ def _sign_in(live: Live, found: Traces) -> None:
     assert live.get("/api/v1/tenants/acme/devices", refreshed["access_token"]).status_code == 200
     assert live.get("/oauth/userinfo", refreshed["access_token"]).status_code == 200
     with live.client() as http:
+        form = {"token": program["access_token"]}
+        assert http.post("/oauth/introspect", data=form, auth=live.service).json()["active"]
+        assert http.post("/oauth/revoke", data=form, auth=live.service).status_code == 200
         form = {"token": refreshed["refresh_token"]}
         assert http.post("/oauth/revoke", data=form, auth=(_UI, UI_SECRET)).status_code == 200
+
+
+def _connect_a_device(live: Live, found: Traces) -> None:
+    """The codes, the person's decision, and the device's tokens."""
+    with live.client() as http, Browser(live) as browser:
+        codes = http.post("/oauth/device_authorization", data={"client_id": CLI_CLIENT_ID}).json()
+        found.secrets |= {"a device code": codes["device_code"]}
+        # Nine characters, which the page shows and no log, table or file may have.
+        found.short_secrets["a user code"] = codes["user_code"]
+        browser.sign_in(browser.open("/signin"), "ada@example.com", PASSWORD)
+        page = browser.submit(browser.open("/device"), user_code=codes["user_code"])
+        browser.submit(page, decision="allow")
+        form = {"grant_type": DEVICE_GRANT, "client_id": CLI_CLIENT_ID, "device_code": codes["device_code"]}
+        tokens = http.post("/oauth/token", data=form).json()
+        assert http.post("/oauth/token", data=form).json()["error"] == "invalid_grant"
+    for name in ("access_token", "id_token", "refresh_token"):
+        found.secrets[f"the device's {name}"] = tokens[name].rpartition(".")[2]
 
 
 def _join(stack: Stack, live: Live, found: Traces) -> None:
@@ -203,6 +235,73 @@ def _join(stack: Stack, live: Live, found: Traces) -> None:
         page = browser.submit(browser.open("/invitation"), invitation=token)
         assert browser.submit(page, name="Nell", password=NEWCOMERS_PASSWORD).is_redirect
         assert browser.submit(browser.open("/invitation"), invitation=token).status_code == 404
+
+
+def _prove(live: Live, found: Traces) -> None:
+    """A new password, an authenticator app, its codes and recovery codes, and a sign-in by both factors."""
+    nell = "nell@example.com"
+    with Browser(live) as browser:
+        browser.sign_in(browser.open("/signin"), nell, NEWCOMERS_PASSWORD)
+        browser.submit(browser.open("/account/password"), password=NEWCOMERS_PASSWORD, new_password=CHANGED)
+        page = browser.submit(browser.open("/account/factors"), "/account/factors/app")
+        secret = re.findall(r"<code>([A-Z2-7 ]+)</code>", page.text)[0].replace(" ", "")
+        app = pyotp.TOTP(secret)
+        done = browser.submit(page, code=app.generate_otp(int(time.time()) // 30 - 1))
+        codes = re.findall(r"<code>([a-z2-7-]{29})</code>", done.text)
+    with Browser(live) as browser:
+        page = browser.sign_in(browser.open("/signin"), nell, CHANGED)
+        found.secrets["the cookie between the factors"] = browser.http.cookies["insula_step"]
+        assert browser.submit(page, code="a wrong code").status_code == 403
+        assert browser.submit(page, code=codes[0]).is_redirect
+        found.secrets["the device cookie"] = browser.http.cookies["insula_device"]
+    found.secrets |= {"the changed password": CHANGED, "the app's secret": secret}
+    found.secrets |= {f"recovery code {number}": code for number, code in enumerate(codes)}
+    found.secrets |= {
+        f"recovery code {number}, plain": code.replace("-", "") for number, code in enumerate(codes)
+    }
+
+
+def _programs(stack: Stack, live: Live, found: Traces) -> None:
+    """A program makes others: one with secrets that are renewed, and one that signs who it is."""
+    key = ECKey.generate_key("P-256", {"kid": "one"})
+    with stack.databases.core() as core:
+        maker = create_service_client(core, stack.tenants["acme"], "maker", "clients:write readings:read")
+    token = live.token_request(maker, grant_type="client_credentials").json()["access_token"]
+    wanted = {"name": "made", "scopes": ["readings:read"]}
+    signs = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key.as_dict(private=False)]}}
+    with live.client() as http:
+        http.headers["Authorization"] = f"Bearer {token}"
+        made = http.post("/api/v1/tenants/acme/clients", json=wanted, headers={"Idempotency-Key": "1"}).json()
+        path = f"/api/v1/tenants/acme/clients/{made['client_id']}/secrets"
+        renewed = http.post(path, json={}, headers={"Idempotency-Key": "1"}).json()
+        signer = http.post("/api/v1/tenants/acme/clients", json=wanted | signs).json()["client_id"]
+        refused = http.post(
+            "/api/v1/tenants/acme/clients", json={"jwks": {"keys": [key.as_dict(private=True)]}}
+        )
+    now = int(time.time())
+    claims = {"iss": signer, "sub": signer, "aud": live.url, "exp": now + 60, "jti": "the id of an assertion"}
+    assertion = jwt.encode({"alg": "ES256", "kid": "one"}, claims, key, ["ES256"])
+    signed = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": assertion,
+    }
+    answers = [live.token_request(None, **signed) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    for secret in (made["client_secret"], renewed["client_secret"]):
+        credentials = (made["client_id"], secret)
+        assert live.token_request(credentials, grant_type="client_credentials").status_code == 200
+    found.written["answer to a replayed assertion"] = answers[1].text
+    found.written["answer to a private key"] = refused.text
+    found.secrets |= {
+        "the maker's secret": maker[1],
+        "the maker's token": token.rpartition(".")[2],
+        "a client's first secret": made["client_secret"],
+        "a client's second secret": renewed["client_secret"],
+        "a client's private key": key.as_dict(private=True)["d"],
+        "an assertion": assertion.rpartition(".")[2],
+        "an assertion's id": claims["jti"],
+    }
 
 
 def _with_password(browser: Browser, asked: Authorization) -> dict[str, str]:
@@ -288,7 +387,7 @@ def test_no_secret_stands_in_a_log_a_file_a_table_or_an_answer(traces: Traces):
     assert len(traces.secrets) > 20
     found = [
         (name, place)
-        for name, secret in traces.secrets.items()
+        for name, secret in (traces.secrets | traces.short_secrets).items()
         for place, written in traces.written.items()
         if secret in written
     ]
@@ -312,6 +411,9 @@ def test_what_was_searched_is_what_was_written(traces: Traces):
         "PostgreSQL's log": "PASSWORD 'SCRAM-SHA-256$",
         "table insula.accounts": "$argon2id$",
         "table insula.oauth_refresh_tokens": ",",
+        "table insula.oauth_client_secrets": ",",
+        "table insula.oauth_client_assertions": ",",
+        "table insula.idempotency_keys": "client_id",
         "table tenant_acme.device_credentials": ",",
         "table tenant_acme.dead_letters": b"no reading".hex(),
     }

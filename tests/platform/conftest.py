@@ -8,6 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,20 +18,27 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 import structlog
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from insula_platform.access import Access, Requires
 from insula_platform.app import create_app
 from insula_platform.oauth.clients import UI_CLIENT_ID, create_service_client, ensure_ui_client
-from insula_platform.people import add_member, create_account
+from insula_platform.oauth.scopes import API_SCOPES
+from insula_platform.people import add_member, create_account, passwords
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
+from insula_tenants.audit import Actor
+from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput
+from insula_tenants.registry import Program
 from tests.conftest import Deployment
 from tests.servers.platform import listen, serving
 
 PASSWORD = "correct horse battery"
+CHEAP = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
+"""Argon2id with a thousandth of its memory."""
 UI_SECRET = "the secret of the analytics UI, for tests"
 _NO_TLS = httpx.create_ssl_context(verify=False)
 """Made once: each client would read the certificate authorities anew, 30 ms a time, for plain http."""
@@ -122,13 +130,13 @@ class Browser:
         """Visit a page, following redirects as long as they stay on the platform."""
         return self._follow(self.http.get(path, params=parameters or None))
 
-    def submit(self, page: httpx.Response, **typed: str) -> httpx.Response:
-        """Fill in the page's form and send it."""
-        action = re.search(r'<form method="post" action="([^"]+)"', page.text)
-        assert action, page.text
-        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
+    def submit(self, page: httpx.Response, _to: str = "", **typed: str) -> httpx.Response:
+        """Fill in the page's form, the first or the one that leads to `_to`, and send it."""
+        forms = re.findall(r'<form method="post" action="([^"]+)"(.*?)</form>', page.text, re.DOTALL)
+        action, form = next(each for each in forms if _to in {"", each[0]})
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form)
         data = {name: unescape(value) for name, value in hidden} | typed
-        return self._follow(self.http.post(unescape(action[1]), data=data))
+        return self._follow(self.http.post(unescape(action), data=data))
 
     def sign_in(self, page: httpx.Response, email: str, password: str = PASSWORD) -> httpx.Response:
         """Answer the sign-in form."""
@@ -154,6 +162,24 @@ def returned(response: httpx.Response) -> dict[str, str]:
     """The parameters with which the browser was sent back to the client."""
     assert response.is_redirect, response.text
     return dict(parse_qsl(urlsplit(response.headers["location"]).query))
+
+
+def access_of(context: TenantContext, client_id: str = "nobody", expires_at: float = float("inf")) -> Access:
+    """What a request of this service client of the tenant is handed, the registry left unasked."""
+    scopes = frozenset(API_SCOPES)
+    return Access(
+        context=context,
+        subject=client_id,
+        client_id=client_id,
+        scopes=scopes,
+        expires_at=expires_at,
+        actor=Actor("client", client_id),
+        role=None,
+        places=(),
+        needed=(),
+        bearer=Program(client_id, "1"),
+        granted=scopes,
+    )
 
 
 def probe_routes(app: FastAPI) -> None:
@@ -208,22 +234,52 @@ def ui_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
-    """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
+    """A platform for the tests of one module."""
+    with running(deployment, ui_url) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def live_by_name(deployment: Deployment, ui_url: str) -> Iterator[Live]:
+    """The same at a host with a name, which passkeys want."""
+    with running(deployment, ui_url, host="localhost") as platform:
+        yield platform
+
+
+@contextmanager
+def running(deployment: Deployment, ui_url: str, host: str = "127.0.0.1", **changes: Any) -> Iterator[Live]:
+    """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither.
+
+    `host` is the name it is reached by, `changes` are settings that differ.
+    """
     with listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = PlatformSettings(
-            public_url=url,
-            secret_key="a secret key that is long enough for tests",
-            database_url=deployment.service_url,
-            ui_url=ui_url,
-            ui_client_secret=UI_SECRET,
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        settings = PlatformSettings.model_validate(
+            {
+                "public_url": url,
+                "secret_key": "a secret key that is long enough for tests",
+                "database_url": deployment.service_url,
+                "ui_url": ui_url,
+                "ui_client_secret": UI_SECRET,
+            }
+            | changes
         )
         structlog.reset_defaults()  # another test may have shaped the logs of this process
         app = create_app(settings)
         probe_routes(app)
-        service = _populate(deployment, settings)
-        with serving(app, listener):
+        with cheap_passwords(), serving(app, listener):
+            service = _populate(deployment, settings)
             yield Live(url, settings, app.state.platform, deployment, service)
+
+
+@contextmanager
+def cheap_passwords() -> Iterator[None]:
+    """People sign in hundreds of times here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(**CHEAP))
+        passwords._nobodys_hash.cache_clear()
+        yield
+    passwords._nobodys_hash.cache_clear()
 
 
 def _populate(deployment: Deployment, settings: PlatformSettings) -> tuple[str, str]:

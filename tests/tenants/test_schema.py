@@ -15,8 +15,11 @@ from insula_tenants.models import Core, PerTenant
 from tests.conftest import Deployment
 
 for module in (
+    "insula_platform.api_keys.models",
+    "insula_platform.federation.models",
     "insula_platform.oauth.models",
     "insula_platform.people.models",
+    "insula_platform.scim.models",
     "insula_platform.signin.models",
     "insula_tenants.audit.models",
     "insula_tenants.devices.models",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from insula_platform.access import Access, Requires
+from insula_platform.access import Access, Requires, visible_spaces
 from insula_platform.devices.schemas import Device, Point
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES
@@ -30,7 +30,8 @@ def get_devices(
     """The tenant's devices, by id."""
     after = decode_cursor(cursor, str)[0] if cursor else None
     with platform.databases.tenant(access.context) as session:
-        found = list_devices(session, space_id=space, after=after, limit=limit + 1)
+        within = visible_spaces(access, session)
+        found = list_devices(session, space_id=space, within=within, after=after, limit=limit + 1)
     more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
     return Page(items=[Device.model_validate(device) for device in found[:limit]], next_cursor=more)
 
@@ -47,6 +48,9 @@ def get_points(
     """The points of the tenant's devices, by id."""
     after = decode_cursor(cursor, int)[0] if cursor else None
     with platform.databases.tenant(access.context) as session:
-        found = list_points(session, device=device, space_id=space, after=after, limit=limit + 1)
+        within = visible_spaces(access, session)
+        found = list_points(
+            session, device=device, space_id=space, within=within, after=after, limit=limit + 1
+        )
     more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
     return Page(items=[Point.model_validate(point) for point in found[:limit]], next_cursor=more)

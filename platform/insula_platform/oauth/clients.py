@@ -1,21 +1,23 @@
-"""The clients: the platform's own UI, and the service clients of a tenant."""
+"""Clients that the platform itself makes: its UI's, the operator's, and programs of a tenant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
-from insula_platform.oauth.models import Client, fingerprint, new_secret
+from insula_platform.oauth.models import Client, ClientSecret, fingerprint, new_secret
 from insula_platform.settings import PlatformSettings
 from insula_tenants.context import TenantContext
-from insula_tenants.errors import ConfigurationError, InvalidInput, NotFound
+from insula_tenants.errors import ConfigurationError, InvalidInput
 
 UI_CLIENT_ID = "insula-ui"
+CLI_CLIENT_ID = "insula-cli"
 
 
 def create_service_client(core: Session, tenant: TenantContext, name: str, scope: str) -> tuple[str, str]:
@@ -35,20 +37,6 @@ def create_operator_client(core: Session, name: str, scope: str) -> tuple[str, s
     return _create_client(core, None, "operator", name, scope, scopes.OPERATOR_SCOPES)
 
 
-def service_clients(core: Session, tenant: TenantContext) -> list[Client]:
-    """The tenant's service clients, by name."""
-    query = select(Client).where(Client.tenant_id == tenant.id).order_by(Client.name, Client.client_id)
-    return list(core.scalars(query))
-
-
-def delete_service_client(core: Session, tenant: TenantContext, client_id: str) -> None:
-    """Remove a service client; `NotFound` when the tenant has none of this id. Its tokens run out."""
-    client = core.scalar(select(Client).where(Client.client_id == client_id, Client.tenant_id == tenant.id))
-    if client is None:
-        raise NotFound(f"there is no service client {client_id!r}")
-    core.delete(client)
-
-
 def ensure_ui_client(core: Session, settings: PlatformSettings) -> None:
     """Register the analytics UI as the settings describe it: first-party, confidential, no consent page."""
     if settings.ui_client_secret is None:
@@ -57,13 +45,35 @@ def ensure_ui_client(core: Session, settings: PlatformSettings) -> None:
         )
     values = {
         "name": "Insula",
-        "secret_hash": fingerprint(settings.ui_client_secret.get_secret_value()),
+        "first_party": True,
         "redirect_uris": [settings.ui_redirect_uri],
         "post_logout_redirect_uris": [settings.ui_url, f"{settings.ui_url}/"],
         "grant_types": ["authorization_code", "refresh_token"],
         "scope": scopes.join(scopes.SCOPES),
     }
     row = insert(Client).values(client_id=UI_CLIENT_ID, **values)
+    core.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
+    secret_hash = fingerprint(settings.ui_client_secret.get_secret_value())
+    secret = insert(ClientSecret).values(client_id=UI_CLIENT_ID, secret_hash=secret_hash)
+    core.execute(secret.on_conflict_do_nothing(index_elements=["client_id", "secret_hash"]))
+    core.execute(
+        delete(ClientSecret).where(
+            ClientSecret.client_id == UI_CLIENT_ID, ClientSecret.secret_hash != secret_hash
+        )
+    )
+
+
+def ensure_cli_client(core: Session) -> None:
+    """Register the command line: first-party, public, for it runs on anybody's machine."""
+    values = {
+        "name": "Insula command line",
+        "first_party": True,
+        "auth_method": "none",
+        "application_type": "native",
+        "grant_types": [DEVICE_CODE_GRANT_TYPE, "refresh_token"],
+        "scope": scopes.join(scopes.SCOPES),
+    }
+    row = insert(Client).values(client_id=CLI_CLIENT_ID, **values)
     core.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
 
 
@@ -82,8 +92,9 @@ def _create_client(
         Client(
             client_id=client_id,
             tenant_id=tenant_id,
+            first_party=tenant_id is None,
             name=name.strip(),
-            secret_hash=fingerprint(secret),
+            secrets=[ClientSecret(secret_hash=fingerprint(secret))],
             grant_types=["client_credentials"],
             scope=scopes.join(wanted),
         )

@@ -6,6 +6,7 @@ the other. A second use of either is a sign of theft and ends the whole grant.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,9 +19,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.families import end_stolen, lock_refresh_token
 from insula_platform.oauth.keys import ALGORITHM
 from insula_platform.oauth.models import (
     CLIENT_AUTH_METHODS,
+    CONFIDENTIAL_AUTH_METHODS,
     AuthorizationCode,
     Client,
     Grant,
@@ -30,8 +33,17 @@ from insula_platform.oauth.models import (
 )
 from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.people import Member, member_of
+from insula_platform.signin.models import SigninSession
 
 CODE_LIFETIME = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOwner:
+    """A person, and the grant by which they let a client act for them: what Authlib calls the user."""
+
+    member: Member
+    grant: Grant
 
 
 class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib ships no types
@@ -63,13 +75,16 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
 
     def save_authorization_code(self, code: str, request: ProviderRequest) -> None:
         member: Member = request.user
+        signin: SigninSession = self.server.signin
         parameters = request.payload.data
         grant = Grant(
             client_id=request.client.client_id,
             account_id=member.account.id,
             tenant_id=member.tenant.id,
-            scope=request.scope,
-            auth_time=self.server.auth_time,
+            scope=granted_scope(request.client, request.scope, member),
+            auth_time=signin.auth_time,
+            amr=signin.amr,
+            signin_id=signin.id,
         )
         self.server.core.add(
             AuthorizationCode(
@@ -95,7 +110,7 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         if found is None:
             return None
         if found.redeemed_at is not None:
-            found.grant.revoke()
+            end_stolen(self.server.core, found.grant, "authorization code")
             return None
         return found if _is_alive(found) else None
 
@@ -103,8 +118,8 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         # Kept, so that a second use is noticed.
         authorization_code.redeemed_at = datetime.now(UTC)
 
-    def authenticate_user(self, authorization_code: AuthorizationCode) -> Member | None:
-        return _member(self.server.core, authorization_code.grant)
+    def authenticate_user(self, authorization_code: AuthorizationCode) -> ResourceOwner:
+        return resource_owner(self.server.core, authorization_code.grant)
 
 
 class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib ships no types
@@ -145,12 +160,19 @@ class IdToken(OpenIDCode):  # type: ignore[misc] # Authlib ships no types
     def get_encode_header(self, _client: Client) -> dict[str, Any]:
         return {"alg": ALGORITHM, "kid": self.key.kid}
 
+    def get_compatible_claims(self, request: ProviderRequest) -> dict[str, Any]:
+        """Authlib adds what it knows of an authorization code; a device's code is asked the same."""
+        claims: dict[str, Any] = super().get_compatible_claims(request)
+        if request.credential is not None:
+            claims |= self.get_authorization_code_claims(request.credential)
+        return claims
+
     def get_client_claims(self, client: Client) -> dict[str, Any]:
         expires = int(datetime.now(UTC).timestamp()) + self.lifetime
         return {"iss": self.issuer, "aud": client.client_id, "exp": expires}
 
-    def generate_user_info(self, member: Member, scope: str) -> dict[str, Any]:
-        return user_claims(member, scopes.split(scope))
+    def generate_user_info(self, owner: ResourceOwner, scope: str) -> dict[str, Any]:
+        return user_claims(owner.member, scopes.split(scope))
 
 
 class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib ships no types
@@ -164,15 +186,12 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
         if found is None or not found.check_client(self.request.client):
             return None
         if found.used_at is not None:
-            found.grant.revoke()
+            end_stolen(self.server.core, found.grant, "refresh token")
             return None
         return found if _is_alive(found) else None
 
-    def authenticate_user(self, refresh_token: RefreshToken) -> Member:
-        member = _member(self.server.core, refresh_token.grant)
-        if member is None:
-            raise InvalidGrantError("The person no longer belongs to the tenant.")
-        return member
+    def authenticate_user(self, refresh_token: RefreshToken) -> ResourceOwner:
+        return resource_owner(self.server.core, refresh_token.grant)
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
         refresh_token.used_at = datetime.now(UTC)
@@ -181,23 +200,31 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
 class ServiceGrant(rfc6749.ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships no types
     """`client_credentials`: a program acts for itself, in the tenant it belongs to."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = CLIENT_AUTH_METHODS
+    TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_AUTH_METHODS
 
 
-def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None:
-    """The refresh token, locked together with its grant until the transaction ends."""
-    return core.scalar(
-        select(RefreshToken)
-        .join(RefreshToken.grant)
-        .options(contains_eager(RefreshToken.grant))
-        .where(RefreshToken.token_hash == fingerprint(refresh_token))
-        .with_for_update()
-    )
+def granted_scope(client: Client, requested: str, member: Member) -> str:
+    """The scope of a grant: what the person has seen and allowed.
+
+    The operator's own clients get what they asked for, cut to the role at each token: it follows the role up
+    and down.
+    """
+    if client.first_party:
+        return requested
+    return scopes.cut_to_role(client.get_allowed_scope(requested) or "", member.role)
+
+
+def resource_owner(core: Session, grant: Grant) -> ResourceOwner:
+    """Whose grant this is; `invalid_grant` when they left the tenant."""
+    member = member_of(core, grant.account_id, grant.tenant_id)
+    if member is None:
+        raise InvalidGrantError("The person no longer belongs to the tenant.")
+    return ResourceOwner(member, grant)
 
 
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
-    claims = {
+    claims: dict[str, Any] = {
         "sub": member.get_user_id(),
         "tenant": member.tenant.slug,
         "tenant_name": member.tenant.name,
@@ -207,12 +234,9 @@ def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str
         claims["name"] = member.account.name
     if "email" in granted:
         claims["email"] = member.account.email
+        claims["email_verified"] = member.account.email_verified_at is not None
     return claims
 
 
 def _is_alive(credential: AuthorizationCode | RefreshToken) -> bool:
     return credential.expires_at > datetime.now(UTC) and credential.grant.revoked_at is None
-
-
-def _member(core: Session, grant: Grant) -> Member | None:
-    return member_of(core, grant.account_id, grant.tenant_id)

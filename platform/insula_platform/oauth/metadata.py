@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.client_keys import ALGORITHMS
+from insula_platform.oauth.device import DEVICE_GRANT
 from insula_platform.oauth.keys import ALGORITHM
-from insula_platform.oauth.models import CLIENT_AUTH_METHODS
+from insula_platform.oauth.models import CLIENT_AUTH_METHODS, CONFIDENTIAL_AUTH_METHODS
+from insula_platform.oauth.supported import PROMPTS, RESPONSE_MODES
+
+CLAIMS = (
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash"),
+    *("name", "email", "email_verified", "tenant", "tenant_name", "role"),
+)
+"""What an ID token may say."""
 
 
 def metadata(issuer: str) -> dict[str, Any]:
@@ -16,20 +25,31 @@ def metadata(issuer: str) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}/oauth/authorize",
         "token_endpoint": f"{issuer}/oauth/token",
         "userinfo_endpoint": f"{issuer}/oauth/userinfo",
+        "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
         "end_session_endpoint": f"{issuer}/oauth/logout",
         "jwks_uri": f"{issuer}/oauth/jwks.json",
         "scopes_supported": [*scopes.SCOPES, *scopes.OPERATOR_SCOPES],
-        "claims_supported": ["sub", "name", "email", "tenant", "tenant_name", "role", "auth_time", "nonce"],
+        "claims_supported": list(CLAIMS),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "response_modes_supported": list(RESPONSE_MODES),
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            DEVICE_GRANT,
+        ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_AUTH_METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login", "select_account"],
+        "prompt_values_supported": list(PROMPTS),
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

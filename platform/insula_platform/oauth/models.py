@@ -5,19 +5,37 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, LargeBinary, Text, Uuid, func
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    ForeignKey,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
 from insula_platform.oauth import scopes
+from insula_platform.oauth.redirects import is_registered
 from insula_tenants.models import Core
 from insula_tenants.registry import Tenant
 
-CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+CONFIDENTIAL_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
+CLIENT_AUTH_METHODS = (*CONFIDENTIAL_AUTH_METHODS, "none")
+"""How a client proves who it is. A public one (`none`) has PKCE alone and its address, or
+the code of its device."""
+
+_SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+_USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 def new_secret() -> str:
@@ -31,22 +49,52 @@ def fingerprint(secret: str) -> str:
 
 
 class Client(Core):
-    """An OAuth client. All are confidential. The methods are those that Authlib asks a client for."""
+    """An OAuth client. The methods are those that Authlib asks a client for."""
 
     __tablename__ = "oauth_clients"
 
     client_id: Mapped[str] = mapped_column(Text, primary_key=True)
     tenant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("tenants.id"))
-    """The tenant a service client acts for; None for the platform's own clients."""
+    """The one tenant it may be used with; None for the platform's own clients."""
     name: Mapped[str] = mapped_column(Text)
-    secret_hash: Mapped[str] = mapped_column(Text)
+    secret_hash: Mapped[str] = mapped_column(Text, server_default="")
+    """Read by the release before this one, which knows one secret; see `secrets`."""
     redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     post_logout_redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     scope: Mapped[str] = mapped_column(Text)
+    auth_method: Mapped[str] = mapped_column(Text, default="client_secret_basic")
+    """How it proves who it is: `client_secret_basic` or `_post`, `private_key_jwt`, or `none` (RFC 7591)."""
+    application_type: Mapped[str] = mapped_column(Text, default="web")
+    """`web`, or `native` for a program on people's own machines."""
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """The public keys of `private_key_jwt`."""
+    first_party: Mapped[bool] = mapped_column(default=False)
+    """The operator's own: people are not asked for their consent."""
+    created_by: Mapped[str | None] = mapped_column(Text)
+    """Kind and id of who made it, as the audit log names them."""
+    disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Since when nothing it holds is good for anything; None while it works."""
+    places: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of a service client: the places it may act in (`Places.told`); None is the whole tenant."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     tenant: Mapped[Tenant | None] = relationship()
+    secrets: Mapped[list[ClientSecret]] = relationship(
+        order_by="ClientSecret.created_at.desc()", cascade="all, delete-orphan", passive_deletes=True
+    )
+    """Newest first."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it runs on people's own machines."""
+        return self.application_type == "native"
+
+    def forget(self, secret: ClientSecret) -> None:
+        """Take a secret away, in the eyes of the release before this one, too."""
+        if self.secret_hash == secret.secret_hash:
+            self.secret_hash = ""
+        self.secrets.remove(secret)
 
     def get_client_id(self) -> str:
         return self.client_id
@@ -64,19 +112,86 @@ class Client(Core):
         return scopes.join(name for name in wanted if name in own) or None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri in self.redirect_uris
+        return is_registered(redirect_uri, self.redirect_uris, native=self.is_native)
+
+    def check_post_logout_redirect_uri(self, redirect_uri: str) -> bool:
+        """Whether people may be sent there when they have signed out."""
+        return is_registered(redirect_uri, self.post_logout_redirect_uris, native=self.is_native)
 
     def check_client_secret(self, client_secret: str) -> bool:
-        return hmac.compare_digest(self.secret_hash, fingerprint(client_secret))
+        """Whether it is one of the client's secrets; notes its use, to the minute."""
+        given, now = fingerprint(client_secret), datetime.now(UTC)
+        found = [secret for secret in self.secrets if hmac.compare_digest(secret.secret_hash, given)]
+        if not found or not found[0].is_good(now):
+            return False
+        found[0].note_use(now)
+        return True
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        return method in CLIENT_AUTH_METHODS
+        """A secret may come either way: RFC 6749, section 2.3.1, wants Basic to be understood."""
+        return method == self.auth_method or {method, self.auth_method} <= _SECRET_METHODS
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code" and self.check_grant_type("authorization_code")
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.grant_types
+
+
+class ClientSecret(Core):
+    """A secret of a client. There are several while one takes the place of another."""
+
+    __tablename__ = "oauth_client_secrets"
+    __table_args__ = (UniqueConstraint("client_id", "secret_hash"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+    client_id: Mapped[str] = mapped_column(Text, ForeignKey("oauth_clients.client_id"))
+    secret_hash: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When it stops being good; None for never."""
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether it opens anything at this moment."""
+        return self.expires_at is None or self.expires_at > now
+
+    def note_use(self, now: datetime) -> None:
+        """Remember that it was used just now."""
+        core = object_session(self)
+        if core is None or (self.last_used_at and now - self.last_used_at < _USE_NOTED_EVERY):
+            return
+        # Requests of one client must not wait for each other: whoever finds the row taken leaves it.
+        free = select(ClientSecret.id).where(ClientSecret.id == self.id).with_for_update(skip_locked=True)
+        core.execute(
+            update(ClientSecret).where(ClientSecret.id.in_(free)).values(last_used_at=now),
+            execution_options={"synchronize_session": False},
+        )
+
+
+class ClientAssertion(Core):
+    """That an assertion of `private_key_jwt` was used: kept until it expires, so that it is good once."""
+
+    __tablename__ = "oauth_client_assertions"
+
+    client_id: Mapped[str] = mapped_column(Text, ForeignKey("oauth_clients.client_id"), primary_key=True)
+    jti_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Consent(Core):
+    """What a person lets a client that is not the operator's do for them in a tenant."""
+
+    __tablename__ = "oauth_consents"
+
+    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("accounts.id"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(Text, ForeignKey("oauth_clients.client_id"), primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tenants.id"), primary_key=True)
+    scope: Mapped[str] = mapped_column(Text)
+    granted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    client: Mapped[Client] = relationship()
+    tenant: Mapped[Tenant] = relationship()
 
 
 class Grant(Core):
@@ -94,6 +209,10 @@ class Grant(Core):
     scope: Mapped[str] = mapped_column(Text)
     auth_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When the person proved who they are."""
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
+    """How they proved it: RFC 8176."""
+    signin_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The sign-in session it was given in: whoever ends that one ends this too. None when it is over."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -134,7 +253,60 @@ class AuthorizationCode(Core):
         return None
 
     def get_amr(self) -> list[str]:
-        return ["pwd"]
+        return self.grant.amr
+
+
+class DeviceCode(Core):
+    """That a device waits for its person's decision. Its methods are those that Authlib asks for."""
+
+    __tablename__ = "oauth_device_codes"
+
+    device_code_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_code_hash: Mapped[str] = mapped_column(Text, unique=True)
+    """Under a key of the platform's: see `insula_platform.oauth.device`."""
+    client_id: Mapped[str] = mapped_column(Text, ForeignKey("oauth_clients.client_id"))
+    scope: Mapped[str] = mapped_column(Text)
+    tenant: Mapped[str | None] = mapped_column(Text)
+    """Slug of the tenant that the device asked for."""
+    address: Mapped[str | None] = mapped_column(Text)
+    """Where the device asked from."""
+    poll_interval: Mapped[int]
+    """Seconds it must wait before it asks again."""
+    polled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    denied_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    grant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("oauth_grants.id"))
+    """Set when the person has allowed it."""
+    redeemed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    client: Mapped[Client] = relationship()
+    grant: Mapped[Grant | None] = relationship()
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def get_scope(self) -> str:
+        return self.grant.scope if self.grant else self.scope
+
+    def get_user_code(self) -> str:
+        """What there is of it."""
+        return self.user_code_hash
+
+    def is_expired(self) -> bool:
+        return self.expires_at <= datetime.now(UTC)
+
+    def get_nonce(self) -> None:
+        """A device has none."""
+
+    def get_auth_time(self) -> int | None:
+        return int(self.grant.auth_time.timestamp()) if self.grant else None
+
+    def get_acr(self) -> None:
+        return None
+
+    def get_amr(self) -> list[str] | None:
+        return self.grant.amr if self.grant else None
 
 
 class RefreshToken(Core):
@@ -157,6 +329,15 @@ class RefreshToken(Core):
         return self.grant.scope
 
 
+class RevokedToken(Core):
+    """An access token of a program that was called back before its time. A person's ends with its grant."""
+
+    __tablename__ = "revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(Text, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class SigningKey(Core):
     """A key that signs tokens."""
 
@@ -167,3 +348,16 @@ class SigningKey(Core):
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
     private_jwk_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    """Published from its creation on, it signs from here on."""
+
+
+class RetiredSigningKey(Core):
+    """The public half of a key that signs no more, and by which no token is believed."""
+
+    __tablename__ = "retired_signing_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    retired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

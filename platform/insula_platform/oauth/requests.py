@@ -25,9 +25,12 @@ _ECHOED = frozenset({"client_id", "response_type", "grant_type", "redirect_uri",
 class ProviderRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no types
     """An OAuth request with its parameters in hand."""
 
-    def __init__(self, method: str, uri: str, headers: dict[str, str], parameters: dict[str, str]) -> None:
-        """`headers` by their usual names, `parameters` already checked by `read_parameters`."""
+    def __init__(
+        self, method: str, uri: str, headers: dict[str, str], parameters: dict[str, str], address: str = ""
+    ) -> None:
+        """`headers` by their usual names, `parameters` already checked, `address` where it came from."""
         super().__init__(method, uri, headers=headers)
+        self.address = address
         self.payload = BasicOAuth2Payload(parameters)
 
     @property
@@ -80,7 +83,9 @@ FormBody = Annotated[bytes | None, Depends(form_body)]
 def posted(
     request: Request, platform: CurrentPlatform, body: FormBody
 ) -> ProviderRequest | InvalidRequestError:
-    """A POST as Authlib wants it, or the error to answer with."""
+    """A POST as Authlib wants it, or the error to answer with: the query must be empty (RFC 6749, 3.2)."""
+    if request.scope["query_string"]:
+        return InvalidRequestError("Send all parameters in the body, none in the query.")
     if body is None:
         return InvalidRequestError("Send the parameters as application/x-www-form-urlencoded.")
     return _build(request, platform, body)
@@ -101,7 +106,8 @@ def _build(
     # The public URL, not the one a proxy used: Authlib insists on https.
     uri = platform.settings.public_url + request.url.path
     headers = {"Authorization": request.headers.get("Authorization", "")}
-    return ProviderRequest(request.method, uri, headers, parameters)
+    address = request.client.host if request.client else ""
+    return ProviderRequest(request.method, uri, headers, parameters, address)
 
 
 Posted = Annotated[ProviderRequest | InvalidRequestError, Depends(posted)]

@@ -14,9 +14,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from insula_platform.access import InsufficientScope, NotAuthenticated, authenticate, bearer_token
+from insula_platform.oauth.families import current_scopes
 from insula_platform.oauth.grants import user_claims
+from insula_platform.oauth.keys import JWKS_MAX_AGE
 from insula_platform.oauth.metadata import metadata
 from insula_platform.oauth.requests import Posted, ProviderRequest
+from insula_platform.oauth.rotation import retired_keys
 from insula_platform.oauth.server import provider
 from insula_platform.oauth.tokens import AccessToken
 from insula_platform.people import memberships_of
@@ -36,7 +39,15 @@ def discovery(platform: CurrentPlatform) -> dict[str, Any]:
 def jwks(platform: CurrentPlatform) -> JSONResponse:
     """The public keys that verify tokens."""
     keys = dict(platform.signing_keys.public().as_dict(private=False))
-    return JSONResponse(keys, headers={"Cache-Control": "public, max-age=300"})
+    return JSONResponse(keys, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+
+
+@router.get("/oauth/retired-keys.json")
+def retired_jwks(platform: CurrentPlatform) -> JSONResponse:
+    """The public keys that verified tokens once: for receipts of erasures, which are kept."""
+    with platform.databases.core() as core:
+        keys = retired_keys(core)
+    return JSONResponse({"keys": keys}, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
 
 
 @router.post("/oauth/token")
@@ -50,13 +61,33 @@ def token(platform: CurrentPlatform, asked: Posted) -> Response:
     return answer
 
 
+@router.post("/oauth/device_authorization")
+def device_authorization(platform: CurrentPlatform, asked: Posted) -> Response:
+    """Begin a sign-in on a device without a browser (RFC 8628)."""
+    if not isinstance(asked, ProviderRequest):
+        return _refusal(asked)
+    with provider(platform) as server:
+        answer: Response = server.create_endpoint_response("device_authorization", asked)
+    return answer
+
+
 @router.post("/oauth/revoke")
 def revoke(platform: CurrentPlatform, asked: Posted) -> Response:
-    """Revoke a refresh token and all that descends from the same sign-in (RFC 7009)."""
+    """Revoke a token, and of a person's all that descends from the same sign-in (RFC 7009)."""
     if not isinstance(asked, ProviderRequest):
         return _refusal(asked)
     with provider(platform) as server:
         answer: Response = server.create_endpoint_response("revocation", asked)
+    return answer
+
+
+@router.post("/oauth/introspect")
+def introspect(platform: CurrentPlatform, asked: Posted) -> Response:
+    """Tell a program of the tenant what a token is good for at this moment (RFC 7662)."""
+    if not isinstance(asked, ProviderRequest):
+        return _refusal(asked)
+    with provider(platform) as server:
+        answer: Response = server.create_endpoint_response("introspection", asked)
     return answer
 
 
@@ -69,13 +100,16 @@ async def userinfo(request: Request, platform: CurrentPlatform) -> JSONResponse:
     claims = await to_thread.run_sync(_claims, platform, says)
     if claims is None:
         raise NotAuthenticated(
-            "the person no longer belongs to the tenant", 'Bearer realm="insula", error="invalid_token"'
+            "the token was called back, or the person no longer belongs to the tenant",
+            'Bearer realm="insula", error="invalid_token"',
         )
     return JSONResponse(claims, headers={"Cache-Control": "no-store"})
 
 
 def _claims(platform: Platform, says: AccessToken) -> dict[str, Any] | None:
     with platform.databases.core() as core:
+        if current_scopes(core, says) is None:
+            return None
         members = memberships_of(core, UUID(says.subject))
         member = next((member for member in members if member.tenant.slug == says.tenant), None)
         return user_claims(member, says.scopes) if member else None

@@ -13,12 +13,19 @@ IDENTITY_SCOPES = {
 
 API_SCOPES = {
     "devices:read": "See sites, spaces, devices and points",
-    "devices:write": "Change sites, spaces, devices and points; send commands",
+    "devices:write": "Change sites, spaces, devices and points, and bring devices in",
+    "commands:write": "Set what devices shall be, and send them commands",
     "readings:read": "Read measured values",
     "readings:write": "Write measured values",
     "dead-letters:read": "See what could not be stored",
     "dead-letters:write": "Have it processed again, or discard it",
     "members:read": "See who belongs to the tenant",
+    "members:write": "Invite people, change their roles and remove them",
+    "clients:read": "See the tenant's programs: service clients and API keys",
+    "clients:write": "Make the tenant's programs, renew their secrets and remove them",
+    "sso:read": "See how the tenant signs in at its own identity provider",
+    "sso:write": "Change how the tenant signs in at its own identity provider",
+    "scim:write": "Provision members and groups by SCIM",
     "data:export": "Take everything the tenant has away in a file",
     "usage:read": "See the tenant's limits and what it uses",
     "audit:read": "See who changed what in the tenant",
@@ -40,6 +47,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
         {
             "devices:read",
             "devices:write",
+            "commands:write",
             "readings:read",
             "readings:write",
             "dead-letters:read",
@@ -65,3 +73,8 @@ def cut_to_role(scope: str, role: str) -> str:
     """What of `scope` a person with this role may have."""
     allowed = ROLE_SCOPES[role] | IDENTITY_SCOPES.keys()
     return join(name for name in split(scope) if name in allowed)
+
+
+def without_identity(scope: str) -> str:
+    """What of `scope` is not about a person."""
+    return join(name for name in split(scope) if name not in IDENTITY_SCOPES)

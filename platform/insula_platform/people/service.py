@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth.scopes import ROLE_SCOPES
 from insula_platform.people.models import Account, Membership
-from insula_platform.people.passwords import hash_password, needs_rehash, verify_password
+from insula_platform.people.passwords import (
+    check_new_password,
+    hash_password,
+    needs_rehash,
+    verify_password,
+)
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.registry import CREATING, Tenant
+from insula_tenants.spaces import Places
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+
+
+WITHOUT_PLACES = ("owner", "admin")
+"""Roles that are always the whole tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +44,19 @@ class Member:
         return str(self.account.id)
 
 
-def create_account(core: Session, email: str, name: str, password: str) -> Account:
-    """A new account.
+def create_account(
+    core: Session, email: str, name: str, password: str, *, about: Sequence[str] = ()
+) -> Account:
+    """A new account. `about` are names that others would try as its password, beside the person's own.
 
     Raises `InvalidInput` for an unusable e-mail address, name or password, `Conflict` when there is an
     account for the address.
     """
     email = normal_email(email)
-    if not _EMAIL.fullmatch(email):
-        raise InvalidInput("email", "give an e-mail address like ada@example.com")
+    check_email(email)
     if not name.strip() or len(name) > 200:
         raise InvalidInput("name", "give a name of 1 to 200 characters")
+    check_new_password(password, [email, name, *about])
     password_hash = hash_password(password)
     row = insert(Account).values(email=email, name=name.strip(), password_hash=password_hash)
     account: Account | None = core.scalar(
@@ -57,16 +70,29 @@ def create_account(core: Session, email: str, name: str, password: str) -> Accou
 def add_member(core: Session, account: Account, tenant: TenantContext, role: str) -> None:
     """Give the account this role in the tenant, in place of another role it had there.
 
-    Raises `InvalidInput` when there is no such role.
+    Who had it in some places only keeps to them, unless the role is one that has none: `place_member` is what
+    changes them. Raises `InvalidInput` when there is no such role.
     """
-    if role not in ROLE_SCOPES:
-        raise InvalidInput("role", f"there is no role {role!r}: use one of {', '.join(ROLE_SCOPES)}")
+    check_role(role)
     row = insert(Membership).values(account_id=account.id, tenant_id=tenant.id, role=role)
+    kept = case((row.excluded.role.in_(WITHOUT_PLACES), None), else_=Membership.places)
     core.execute(
         row.on_conflict_do_update(
-            index_elements=["account_id", "tenant_id"], set_={"role": row.excluded.role}
+            index_elements=["account_id", "tenant_id"], set_={"role": row.excluded.role, "places": kept}
         )
     )
+
+
+def check_role(role: str) -> None:
+    """`InvalidInput` when there is no such role."""
+    if role not in ROLE_SCOPES:
+        raise InvalidInput("role", f"there is no role {role!r}: use one of {', '.join(ROLE_SCOPES)}")
+
+
+def check_placed(role: str, places: Places | None) -> None:
+    """`InvalidInput` for places of a role that is always the whole tenant's."""
+    if places is not None and role in WITHOUT_PLACES:
+        raise InvalidInput("places", f"an {role} has the whole tenant: leave places out")
 
 
 def check_password(core: Session, email: str, password: str) -> Account | None:
@@ -78,6 +104,14 @@ def check_password(core: Session, email: str, password: str) -> Account | None:
     if needs_rehash(stored):
         account.password_hash = hash_password(password)
     return account
+
+
+def set_password(core: Session, account: Account, password: str) -> None:
+    """Give the account this password; `InvalidInput` when nobody may choose it."""
+    members = memberships_of(core, account.id)
+    names = [name for member in members for name in (member.tenant.name, member.tenant.slug)]
+    check_new_password(password, [account.email, account.name, *names])
+    account.password_hash = hash_password(password)
 
 
 def memberships_of(core: Session, account_id: UUID) -> list[Member]:
@@ -97,6 +131,12 @@ def member_of(core: Session, account_id: UUID, tenant_id: UUID) -> Member | None
     return next(
         (member for member in memberships_of(core, account_id) if member.tenant.id == tenant_id), None
     )
+
+
+def check_email(email: str) -> None:
+    """`InvalidInput` for what cannot be an e-mail address. Whether it is one, only a letter shows."""
+    if not _EMAIL.fullmatch(email) or not email.isprintable():
+        raise InvalidInput("email", "give an e-mail address like ada@example.com")
 
 
 def normal_email(email: str) -> str:

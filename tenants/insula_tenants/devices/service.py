@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -147,9 +147,14 @@ def set_password(session: Session, slug: str, password: str) -> None:
 
 
 def list_devices(
-    session: Session, *, space_id: int | None = None, after: str | None = None, limit: int = 100
+    session: Session,
+    *,
+    space_id: int | None = None,
+    within: Collection[int] | None = None,
+    after: str | None = None,
+    limit: int = 100,
 ) -> list[DeviceView]:
-    """Devices by slug, those after `after`, at most `limit`."""
+    """Devices by slug, those after `after`, at most `limit`; with `within` only those in these spaces."""
     last_seen = (
         select(func.max(Latest.time))
         .join(Point, Point.id == Latest.point_id)
@@ -162,6 +167,8 @@ def list_devices(
     ).outerjoin(gateway, gateway.id == Device.gateway_id)
     if space_id is not None:
         query = query.where(Device.space_id == space_id)
+    if within is not None:
+        query = query.where(Device.space_id.in_(within))
     if after is not None:
         query = query.where(Device.slug > after)
     return [DeviceView(*row) for row in session.execute(query.order_by(Device.slug).limit(limit))]
@@ -172,10 +179,11 @@ def list_points(
     *,
     device: str | None = None,
     space_id: int | None = None,
+    within: Collection[int] | None = None,
     after: int | None = None,
     limit: int = 100,
 ) -> list[PointView]:
-    """Points by id, those after `after`, at most `limit`."""
+    """Points by id, those after `after`, at most `limit`; with `within` only of devices in these spaces."""
     query = select(
         Point.id,
         Device.slug,
@@ -190,6 +198,8 @@ def list_points(
         query = query.where(Device.slug == device)
     if space_id is not None:
         query = query.where(Device.space_id == space_id)
+    if within is not None:
+        query = query.where(Device.space_id.in_(within))
     if after is not None:
         query = query.where(Point.id > literal(after, BigInteger))  # a cursor may hold more than an id can
     return [PointView(*row) for row in session.execute(query.order_by(Point.id).limit(limit))]

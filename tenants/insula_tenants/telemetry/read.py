@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -85,11 +85,22 @@ async def read_latest(
     device: str | None = None,
     space: int | None = None,
     points: Sequence[int] | None = None,
+    within: Collection[int] | None = None,
     after: int = 0,
     limit: int = 1000,
 ) -> list[DictRow]:
-    """The newest reading of each point: rows of point, device, name, time, value, by point."""
-    parameters = {"device": device, "space": space, "points": points, "after": after, "limit": limit}
+    """The newest reading of each point: rows of point, device, name, time, value, by point.
+
+    With `within` only of devices in these spaces.
+    """
+    parameters = {
+        "device": device,
+        "space": space,
+        "points": points,
+        "within": list(within) if within is not None else None,
+        "after": after,
+        "limit": limit,
+    }
     cursor = await connection.execute(statement("latest"), parameters)
     return await cursor.fetchall()
 

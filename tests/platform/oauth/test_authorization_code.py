@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import text
 
+from insula_platform.oauth.models import ClientSecret, fingerprint
 from tests.platform.conftest import UI_CLIENT_ID, UI_SECRET, Authorization, Browser, Live, returned
 
 with warnings.catch_warnings():
@@ -64,6 +65,7 @@ def test_a_person_signs_in_and_the_client_gets_tokens_for_their_tenant(live: Liv
         "sub": access.claims["sub"],
         "name": "Ada",
         "email": "ada@example.com",
+        "email_verified": False,
         "tenant": "acme",
         "tenant_name": "Acme",
         "role": "owner",
@@ -183,11 +185,12 @@ def test_a_code_belongs_to_its_client(live: Live):
     with live.deployment.databases.core() as core:
         core.execute(
             text(
-                "INSERT INTO oauth_clients (client_id, name, secret_hash, redirect_uris, grant_types, scope)"
-                " SELECT 'other', name, secret_hash, redirect_uris, grant_types, scope FROM oauth_clients"
+                "INSERT INTO oauth_clients (client_id, name, redirect_uris, grant_types, scope)"
+                " SELECT 'other', name, redirect_uris, grant_types, scope FROM oauth_clients"
                 " WHERE client_id = 'insula-ui'"
             )
         )
+        core.add(ClientSecret(client_id="other", secret_hash=fingerprint(UI_SECRET)))
     refused = live.token_request(
         ("other", UI_SECRET),
         grant_type="authorization_code",

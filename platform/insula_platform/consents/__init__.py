@@ -1,0 +1,1 @@
+"""What people let programs do for them that are not the operator's own."""
