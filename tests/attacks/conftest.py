@@ -20,7 +20,7 @@ from insula_platform.bundles.files import bundle_path
 from insula_platform.oauth.clients import create_operator_client, create_service_client, ensure_ui_client
 from insula_platform.oauth.models import Client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
-from insula_platform.people import add_member, create_account
+from insula_platform.people import Account, add_member, create_account
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
@@ -185,7 +185,9 @@ def _program(core: Session, context: TenantContext, secret: str) -> tuple[str, U
 
 def _people(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID, UUID]:
     """A member, a key of theirs, and an invitation."""
-    account = create_account(core, f"engineer@{secret}.example", f"Engineer {secret}", "a long password")
+    account = Account(email=f"engineer@{secret}.example", name=f"Engineer {secret}")
+    core.add(account)
+    core.flush()
     add_member(core, account, context, "engineer")
     key = ApiKey(
         tenant_id=context.id,
