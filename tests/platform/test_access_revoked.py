@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 from joserfc import jwt
 from sqlalchemy import delete, select, text, update
@@ -36,10 +37,13 @@ from insula_platform.people import (
     place_member,
     remove_member,
 )
+from insula_platform.readings import routes as readings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.database import AsyncDatabases
+from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.lifecycle import resume_tenant, suspend_tenant
 from insula_tenants.spaces import Places
+from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.platform.conftest import ALL_SCOPES, Live, access_of
 from tests.servers.mqtt import unique
 
@@ -303,6 +307,32 @@ def test_a_download_ends_when_what_allowed_it_does(held: Held, monkeypatch: pyte
         _disable(core, held)
     with pytest.raises(AccessEnded, match="not registered"):
         asyncio.run(look())
+
+
+def test_a_download_that_has_begun_breaks_off(held: Held, monkeypatch: pytest.MonkeyPatch):
+    """Between two pages its client is disabled: what was sent is not taken for the whole."""
+    context = held.live.deployment.acme
+    with held.live.deployment.databases.tenant(context) as session:
+        create_device(session, unique("long"), name="Long", points=[NewPoint("power")])
+        point = list_points(session, limit=1000)[-1].id
+    batch = TenantBatch(context, {(point, 1_767_225_600_000_000 + n): float(n) for n in range(3)})
+    with psycopg.connect(held.live.deployment.service_url, autocommit=True) as connection:
+        TelemetryWriter(connection).write([batch])
+    path = f"/api/v1/tenants/acme/readings?point={point}&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z"
+    monkeypatch.setattr(readings, "PAGE_ROWS", 1)
+    monkeypatch.setattr(lasting, "LOOK_EVERY", 0.0)
+    whole = held.live.get(path, held.program, Accept="text/csv")
+    assert len(whole.text.splitlines()) == 1 + 3
+    look = Watch.look
+
+    async def disable_and_look(watch: Watch) -> None:
+        with held.core() as core:
+            _disable(core, held)
+        await look(watch)
+
+    monkeypatch.setattr(Watch, "look", disable_and_look)
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        held.live.get(path, held.program, Accept="text/csv")
 
 
 def test_verified_tokens_are_few_and_never_outlive_themselves(held: Held, monkeypatch: pytest.MonkeyPatch):
