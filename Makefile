@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 	@exec $(BIN)/insula demo
 
 .PHONY: test
-test: $(VENV)/.dev system-packages pglite axe ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
+test: $(VENV)/.dev system-packages pglite axe openid-client ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 # Processes that share the tests, each with a PostgreSQL of its own. A server that is given has one set of roles.
 JOBS ?= $(if $(INSULA_TEST_DATABASE_URL),0,2)
@@ -73,16 +73,11 @@ protobuf: ## compile payload.proto anew into the module that is committed beside
 system-packages: # Mosquitto, Chromium and Node.js for the tests: installed where we may, named where we may not
 	@tests/system-packages.sh
 
-# TimescaleDB in WebAssembly, from the lock file; a machine without Node.js has been told by system-packages.
-.PHONY: pglite
-pglite: tests/servers/pglite/node_modules/.installed
-tests/servers/pglite/node_modules/.installed: tests/servers/pglite/package-lock.json | system-packages
-	@! command -v npm >/dev/null || { npm ci --prefix $(dir $<) --no-audit --no-fund --loglevel=error && touch $@; }
-
-# The accessibility checks of axe, for the tests that look at pages in Chromium.
-.PHONY: axe
-axe: tests/servers/axe/node_modules/.installed
-tests/servers/axe/node_modules/.installed: tests/servers/axe/package-lock.json | system-packages
+# From npm, by their lock files: TimescaleDB in WebAssembly, a client library of another language for OAuth, and the
+# accessibility checks of axe. A machine without Node.js has been told by system-packages.
+.PHONY: pglite openid-client axe
+pglite openid-client axe: %: tests/servers/%/node_modules/.installed
+tests/servers/%/node_modules/.installed: tests/servers/%/package-lock.json | system-packages
 	@! command -v npm >/dev/null || { npm ci --prefix $(dir $<) --no-audit --no-fund --loglevel=error && touch $@; }
 
 .PHONY: clean

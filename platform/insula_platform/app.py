@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from insula_platform import problems
 from insula_platform.account import guard
 from insula_platform.account.routes import router as account
+from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
@@ -30,6 +31,8 @@ from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
+from insula_platform.members.invitation_routes import router as invitations_api
+from insula_platform.members.routes import router as members
 from insula_platform.metering import Meter
 from insula_platform.oauth.clients import ensure_cli_client, ensure_ui_client
 from insula_platform.oauth.device_pages import router as device_pages
@@ -176,6 +179,9 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(live)
     app.include_router(dead_letters)
     app.include_router(clients)
+    app.include_router(members)
+    app.include_router(invitations_api)
+    app.include_router(api_keys)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from insula_platform.bundles.commands import add_bundle_commands
+from insula_platform.clients.commands import client
 from insula_platform.login.commands import add_login_commands
 from insula_platform.mail.commands import mail
 from insula_platform.oauth.commands import keys
@@ -38,6 +39,7 @@ device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
+app.add_typer(client, name="client")
 app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
 app.add_typer(storage, name="storage")

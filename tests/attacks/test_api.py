@@ -9,28 +9,22 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
-import structlog
 from sqlalchemy import delete, select, update
 
 from insula_platform.app import create_app
-from insula_platform.bundles.files import bundle_path
-from insula_platform.oauth.clients import create_operator_client, create_service_client, ensure_ui_client
+from insula_platform.oauth.models import Client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
-from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
 from insula_tenants.telemetry.dead_letters import find_letter
 from insula_tenants.telemetry.models import Latest, Reading
 from tests.attacks.api import SLUGS, Attacker, Operation, operations, routes
 from tests.attacks.conftest import READ_AT, House
-from tests.conftest import Deployment
-from tests.platform.conftest import PASSWORD, UI_SECRET, Live
-from tests.servers.platform import listen, serving
 
 SETTINGS = {
     "secret_key": "a secret key that is long enough for tests",
@@ -45,6 +39,7 @@ NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
 OPEN = {
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/account/consents",
     "/device",
     "/device/decision",
     "/docs",
@@ -53,6 +48,7 @@ OPEN = {
     "/invitation",
     "/invitation/join",
     "/oauth/authorize",
+    "/oauth/consent",
     "/oauth/device_authorization",
     "/oauth/introspect",
     "/oauth/jwks.json",
@@ -102,6 +98,11 @@ OWN: dict[str, Any] = {
     "space": lambda house: house.space,
     "export_id": lambda house: house.export,
     "letter_id": lambda house: house.letter,
+    "client_id": lambda house: house.client,
+    "secret_id": lambda house: house.client_secret,
+    "account_id": lambda house: house.member,
+    "key_id": lambda house: house.api_key,
+    "invitation_id": lambda house: house.invitation,
     "slug": lambda house: house.context.slug,
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
@@ -141,6 +142,13 @@ ATTACKS: dict[str, Any] = {
     "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
     "export_id": _ids("export_id"),
     "letter_id": _ids("letter_id"),
+    "client_id": _ids("client_id"),
+    "secret_id": _ids("secret_id"),
+    "account_id": _ids("account_id"),
+    "key_id": _ids("key_id"),
+    "invitation_id": _ids("invitation_id"),
+    "idempotency-key": lambda _: HOSTILE,
+    "if-match": lambda _: HOSTILE,
     "reason": lambda _: ("unknown_device", "reason", *HOSTILE),
     "dry_run": lambda _: ("true", *HOSTILE),
     "confirm": lambda _: ("globex", *HOSTILE),
@@ -151,42 +159,6 @@ ATTACKS: dict[str, Any] = {
 
 NOBODYS = {"device": "nobodys-device"}
 """Keeps an attack on one condition of a deletion from being the deletion of everything that is one's own."""
-
-
-@pytest.fixture(scope="session")
-def attacker(
-    deployment: Deployment, acme: House, globex: House, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Attacker]:
-    bundles = tmp_path_factory.mktemp("bundles")
-    for house in (acme, globex):
-        bundle = bundle_path(bundles, house.context.id, house.export)
-        bundle.parent.mkdir()
-        bundle.write_text(house.secret)
-    with listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = PlatformSettings(
-            public_url=url,
-            secret_key=SETTINGS["secret_key"],
-            database_url=deployment.service_url,
-            ui_url="http://127.0.0.1:1",
-            ui_client_secret=UI_SECRET,
-            bundle_dir=bundles,
-        )
-        with deployment.databases.core() as core:
-            ensure_ui_client(core, settings)
-            ada = create_account(core, "ada@example.com", "Ada", PASSWORD)
-            add_member(core, ada, deployment.acme, "owner")
-            service = create_service_client(core, deployment.acme, "attacker", "readings:read devices:read")
-            everything = " ".join(API_SCOPES)
-            programs: dict[str | None, str] = {
-                house.context.slug: create_service_client(core, house.context, "everything", everything)[0]
-                for house in (acme, globex)
-            }
-            programs[None] = create_operator_client(core, "everything", " ".join(OPERATOR_SCOPES))[0]
-        structlog.reset_defaults()  # another test may have shaped the logs of this process
-        app = create_app(settings)
-        with serving(app, listener), httpx.Client(base_url=url, timeout=30) as http:
-            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http, programs)
 
 
 def url_of(operation: Operation, tenant: str, house: House) -> str:
@@ -316,6 +288,7 @@ def test_a_neighbours_tenant_looks_like_none(
         answers = [
             told(
                 attacker.call(operation, url_of(operation, slug, globex), mine, query_of(operation, globex)),
+                globex.client,  # has the slug in it
                 slug,
             )
             for slug in ("globex", "nowhere", "initech")
@@ -401,6 +374,39 @@ def test_an_id_is_good_in_its_own_tenant_alone(
         assert str(neighbour.value) not in theirs.text
 
 
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (one, name)
+        for one in IN_A_TENANT
+        for name in ("account_id", "key_id", "invitation_id")
+        if f"{{{name}}}" in one.path
+    ],
+    ids=str,
+)
+def test_a_neighbours_member_key_or_invitation_is_not_there(
+    attacker: Attacker, acme: House, globex: House, operation: Operation, name: str
+):
+    """By whoever may do everything in acme: the id looks like nobody's, and what has it stays."""
+    theirs, nobodys = str(OWN[name](globex)), str(UUID(int=4711))
+    answers = [
+        told(
+            attacker.http.request(
+                operation.method,
+                url_of(operation, "acme", acme).replace(str(OWN[name](acme)), identifier),
+                headers={"Authorization": f"Bearer {attacker.token()}"},
+                json={} if operation.method == "patch" else None,
+            ),
+            identifier,
+        )
+        for identifier in (theirs, nobodys)
+    ]
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    there = next(one for one in IN_A_TENANT if one.method == "get" and one.path.endswith(f"{{{name}}}"))
+    opens(attacker, there, globex, attacker.token("globex"))
+
+
 @pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{letter_id}" in one.path], ids=str)
 def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     attacker: Attacker, acme: House, globex: House, operation: Operation
@@ -414,6 +420,28 @@ def test_a_neighbours_dead_letter_is_not_there_and_stays_as_it_is(
     with attacker.live.deployment.databases.tenant(globex.context) as session:
         letter, payload = find_letter(session, globex.letter)
     assert (payload, letter.replay_requested_at) == (globex.secret.encode(), None)
+
+
+@pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{client_id}" in one.path], ids=str)
+def test_a_neighbours_client_is_not_there_and_stays_as_it_is(
+    attacker: Attacker, acme: House, globex: House, operation: Operation
+):
+    """With a body that would be good for one's own: secrets to renew, a name to change, what to disable."""
+    headers = {"Authorization": f"Bearer {attacker.token()}"}
+    body = {"name": "Mine", "disabled": True} if operation.method == "patch" else {}
+    nobodys = "globex-000000000000"
+    answers = []
+    for client in (globex.client, nobodys):
+        url = url_of(operation, "acme", globex).replace(globex.client, client)
+        answer = attacker.http.request(operation.method, url, headers=headers, json=body)
+        answers.append(told(answer, client))
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    with attacker.live.deployment.databases.core() as core:
+        client = core.get_one(Client, globex.client)
+        assert (client.name, client.disabled_at) == (f"Program {globex.secret}", None)
+        assert [secret.id for secret in client.secrets] == [globex.client_secret]
+        assert client.secrets[0].expires_at is None
 
 
 def test_what_is_sent_in_a_body_reaches_ones_own_alone(attacker: Attacker, acme: House, globex: House):

@@ -19,6 +19,8 @@ import psycopg
 import pyotp
 import pytest
 import structlog
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from psycopg import sql
 from sqlalchemy import make_url
 
@@ -156,6 +158,7 @@ def _use_everything(stack: Stack, found: Traces) -> None:
             _connect_a_device(live, found)
             _join(stack, live, found)
             _prove(live, found)
+            _programs(stack, live, found)
             _fail(live, found)
             private = live.platform.signing_keys.signing_key().as_dict(private=True)
             secrets |= {f"the signing key's {name}": str(private[name]) for name in ("d", "p", "q")}
@@ -255,6 +258,49 @@ def _prove(live: Live, found: Traces) -> None:
     found.secrets |= {f"recovery code {number}": code for number, code in enumerate(codes)}
     found.secrets |= {
         f"recovery code {number}, plain": code.replace("-", "") for number, code in enumerate(codes)
+    }
+
+
+def _programs(stack: Stack, live: Live, found: Traces) -> None:
+    """A program makes others: one with secrets that are renewed, and one that signs who it is."""
+    key = ECKey.generate_key("P-256", {"kid": "one"})
+    with stack.databases.core() as core:
+        maker = create_service_client(core, stack.tenants["acme"], "maker", "clients:write readings:read")
+    token = live.token_request(maker, grant_type="client_credentials").json()["access_token"]
+    wanted = {"name": "made", "scopes": ["readings:read"]}
+    signs = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key.as_dict(private=False)]}}
+    with live.client() as http:
+        http.headers["Authorization"] = f"Bearer {token}"
+        made = http.post("/api/v1/tenants/acme/clients", json=wanted, headers={"Idempotency-Key": "1"}).json()
+        path = f"/api/v1/tenants/acme/clients/{made['client_id']}/secrets"
+        renewed = http.post(path, json={}, headers={"Idempotency-Key": "1"}).json()
+        signer = http.post("/api/v1/tenants/acme/clients", json=wanted | signs).json()["client_id"]
+        refused = http.post(
+            "/api/v1/tenants/acme/clients", json={"jwks": {"keys": [key.as_dict(private=True)]}}
+        )
+    now = int(time.time())
+    claims = {"iss": signer, "sub": signer, "aud": live.url, "exp": now + 60, "jti": "the id of an assertion"}
+    assertion = jwt.encode({"alg": "ES256", "kid": "one"}, claims, key, ["ES256"])
+    signed = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": assertion,
+    }
+    answers = [live.token_request(None, **signed) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    for secret in (made["client_secret"], renewed["client_secret"]):
+        credentials = (made["client_id"], secret)
+        assert live.token_request(credentials, grant_type="client_credentials").status_code == 200
+    found.written["answer to a replayed assertion"] = answers[1].text
+    found.written["answer to a private key"] = refused.text
+    found.secrets |= {
+        "the maker's secret": maker[1],
+        "the maker's token": token.rpartition(".")[2],
+        "a client's first secret": made["client_secret"],
+        "a client's second secret": renewed["client_secret"],
+        "a client's private key": key.as_dict(private=True)["d"],
+        "an assertion": assertion.rpartition(".")[2],
+        "an assertion's id": claims["jti"],
     }
 
 
@@ -365,6 +411,9 @@ def test_what_was_searched_is_what_was_written(traces: Traces):
         "PostgreSQL's log": "PASSWORD 'SCRAM-SHA-256$",
         "table insula.accounts": "$argon2id$",
         "table insula.oauth_refresh_tokens": ",",
+        "table insula.oauth_client_secrets": ",",
+        "table insula.oauth_client_assertions": ",",
+        "table insula.idempotency_keys": "client_id",
         "table tenant_acme.device_credentials": ",",
         "table tenant_acme.dead_letters": b"no reading".hex(),
     }

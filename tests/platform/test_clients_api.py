@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,8 +11,13 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from insula_platform.cli import app as command_line
 from insula_platform.people import add_member, create_account
+from insula_tenants.devices import NewPoint, create_device
+from insula_tenants.errors import InvalidInput, NotFound
+from insula_tenants.spaces import ensure_space
 from tests.platform.conftest import PASSWORD, Live
 
 SCOPES = "clients:read clients:write devices:read readings:read audit:read"
@@ -142,17 +148,28 @@ def test_a_change_needs_to_have_seen_what_it_changes(live: Live, ada: Admin):
 
 def test_a_disabled_client_is_refused_at_once_and_works_again(live: Live, ada: Admin):
     client = ada.make()
-    path = f"/{client['client_id']}"
+    path, token = f"/{client['client_id']}", token_of(live, client).json()["access_token"]
     assert ada.call("PATCH", path, {"disabled": True}).json()["disabled_at"] is not None
     assert token_of(live, client).json()["error"] == "invalid_client"
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 401
     assert ada.call("PATCH", path, {"disabled": False}).json()["disabled_at"] is None
     assert token_of(live, client).status_code == 200
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 200
+
+
+def test_a_scope_that_is_taken_away_counts_for_the_token_that_is_out(live: Live, ada: Admin):
+    client = ada.make()
+    token = token_of(live, client).json()["access_token"]
+    ada.call("PATCH", f"/{client['client_id']}", {"scopes": ["devices:read"]})
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 403
 
 
 def test_a_deleted_client_is_gone(live: Live, ada: Admin):
     client = ada.make()
+    token = token_of(live, client).json()["access_token"]
     assert ada.call("DELETE", f"/{client['client_id']}").status_code == 204
     assert token_of(live, client).json()["error"] == "invalid_client"
+    assert live.get("/api/v1/tenants/acme/probe", token).status_code == 401
     assert ada.call("GET", f"/{client['client_id']}").status_code == 404
     assert ada.call("DELETE", f"/{client['client_id']}").status_code == 404
 
@@ -268,6 +285,29 @@ def test_a_client_can_do_no_more_than_its_maker(live: Live, ada: Admin):
         assert program.call("PATCH", path, {"disabled": False}).status_code == 403
 
 
+def test_a_program_may_be_bound_to_a_building(live: Live, ada: Admin):
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        where = {"time_zone": "Europe/Brussels", "storey": "Ground floor", "level": 0, "name": "Hall"}
+        here = ensure_space(session, site="North", building="Here", **where)
+        there = ensure_space(session, site="North", building="There", **where)
+        building = session.scalars(text("SELECT id FROM buildings WHERE name = 'Here'")).one()
+        create_device(session, "here", name="Here", space_id=here, points=[NewPoint("power")])
+        create_device(session, "there", name="There", space_id=there, points=[NewPoint("power")])
+    bound, free = ada.make(places={"buildings": [building]}), ada.make()
+    assert (bound["places"]["buildings"], free["places"]) == ([building], None)
+    for client, seen in ((bound, {"here"}), (free, {"here", "there"})):
+        token = token_of(live, client).json()["access_token"]
+        found = live.get("/api/v1/tenants/acme/devices", token).json()["items"]
+        assert {device["id"] for device in found} == seen
+    for changes, field in (
+        ({"places": {"buildings": [999]}}, "places"),
+        ({"places": {}}, "places"),
+        ({"places": {"buildings": [building]}, "scopes": ["audit:read"]}, "scopes"),
+        (APP | {"places": {"buildings": [building]}}, "places"),
+    ):
+        assert ada.call("POST", json=REPORT | changes).json()["errors"][0]["field"] == field
+
+
 def test_only_who_may_write_clients_makes_them(live: Live):
     with admin_of(live, "victor@example.com", "acme", "readings:read").http as http:
         viewer = Admin(http, "acme")
@@ -338,3 +378,40 @@ def test_everything_is_in_the_audit_log_and_no_secret_is(live: Live, ada: Admin)
         kept = str(core.scalars(text("SELECT a::text FROM audit_log a")).all())
     assert client["client_secret"] not in kept
     assert rotated["client_secret"] not in kept
+
+
+def test_the_operator_does_the_same_at_a_terminal(live: Live, ada: Admin, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INSULA_DATABASE_URL", live.deployment.service_url)
+
+    def insula(*words: str) -> Any:
+        done = CliRunner().invoke(command_line, ["client", *words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output) if "--json" in words else done.output
+
+    made = insula("create", "acme", "Meter reader", "--scope", "readings:read", "--json")
+    client_id = made["client_id"]
+    assert token_of(live, made).json()["scope"] == "readings:read"
+    rotated = insula("rotate", "acme", client_id, "--overlap-hours", "1", "--json")
+    assert token_of(live, made).status_code == token_of(live, rotated).status_code == 200
+    (listed,) = [each for each in insula("list", "acme", "--json") if each["client_id"] == client_id]
+    assert [bool(secret["expires_at"]) for secret in listed["secrets"]] == [False, True]
+    assert client_id not in [each["client_id"] for each in insula("list", "globex", "--json")]
+    insula("revoke", "acme", client_id, listed["secrets"][1]["id"])
+    assert token_of(live, made).status_code == 401
+    insula("disable", "acme", client_id)
+    assert token_of(live, rotated).status_code == 401
+    (listed,) = [each for each in insula("list", "acme", "--json") if each["client_id"] == client_id]
+    assert listed["disabled_at"] is not None
+    assert "Meter" in insula("list", "acme")
+    insula("enable", "acme", client_id)
+    assert token_of(live, rotated).status_code == 200
+    with pytest.raises(NotFound):
+        insula("delete", "globex", client_id)
+    insula("delete", "acme", client_id)
+    assert token_of(live, rotated).status_code == 401
+    with pytest.raises(InvalidInput, match="no scope"):
+        insula("create", "acme", "Wrong", "--scope", "tenants:read")
+    entries = ada.http.get("/api/v1/tenants/acme/audit?limit=1000").json()["items"]
+    mine = [entry for entry in entries if entry["target"] == client_id]
+    assert {entry["actor_kind"] for entry in mine} == {"operator"}
+    assert mine[-1]["action"] == "client.created"

@@ -92,7 +92,7 @@ def ask(browser: Browser, asked: Authorization) -> httpx.Response:
 
 
 def is_question(page: httpx.Response) -> bool:
-    return page.status_code == 200 and "<h1>Let Floor plan in?</h1>" in page.text
+    return page.status_code == 200 and "<h1>Let Floor plan act for you?</h1>" in page.text
 
 
 def words(page: httpx.Response) -> list[str]:
@@ -291,10 +291,12 @@ def test_withdrawing_ends_what_the_program_holds_and_leaves_others(live: Live, b
     assert "Floor plan" in page.text
     assert "Another" in page.text
     mine = {"client_id": app.client_id, "tenant_id": str(live.deployment.acme.id)}
+    assert live.get("/api/v1/tenants/acme/probe", tokens["access_token"]).status_code == 200
     left = browser.submit(page, **mine)
     left = browser.open(left.headers.get("location", "/account/consents"))
     assert f'value="{app.client_id}"' not in left.text
     assert f'value="{other.client_id}"' in left.text
+    assert live.get("/api/v1/tenants/acme/probe", tokens["access_token"]).status_code == 401
     assert app.refresh(tokens).json()["error"] == "invalid_grant"
     assert app.redeem(unused, code).json()["error"] == "invalid_grant"
     assert is_question(ask(browser, app.asks()))

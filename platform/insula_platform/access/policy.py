@@ -65,6 +65,14 @@ def can(subject: Subject, action: str, resource: Resource) -> bool:
     return isinstance(resource, InSpace) and resource.space in subject.spaces
 
 
+def may_give(giver: str | None, role: str) -> bool:
+    """Whether who has one role may give or take the other: nobody makes somebody more than they are.
+
+    A program that acts for itself has no role, and counts as an admin: what it does, an admin let it do.
+    """
+    return ROLE_SCOPES[giver or "admin"] >= ROLE_SCOPES[role]
+
+
 def actions_of(granted: Iterable[str], role: str | None, *, within_places: bool) -> frozenset[str]:
     """What is left of the granted scopes.
 

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.clients import schemas, secrets, service
 from insula_platform.etags import IfMatch
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
-from insula_platform.oauth import models, scopes
+from insula_platform.idempotency import IdempotencyKey, Once
+from insula_platform.oauth import models
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
+from insula_tenants.spaces import check_places
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}/clients", tags=["Clients"], responses=PROBLEM_RESPONSES)
 
@@ -42,7 +43,7 @@ def post_client(
     platform: CurrentPlatform,
     asked: schemas.NewClient,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.CreatedClient:
     """Make a client. Its secret is told in this answer and never again.
 
@@ -50,18 +51,21 @@ def post_client(
     """
     check_whole_tenant(access)
     response.headers["Cache-Control"] = "no-store"
+    wanted = _metadata(asked)
+    if wanted.places is not None:
+        with platform.databases.tenant(access.context) as session:
+            check_places(session, wanted.places)
     with platform.databases.core() as core:
-        key = claim_key(core, _scope(access, "clients"), idempotency_key, asked.model_dump())
-        if key is not None and key.body is not None:
-            client, secret = service.find_client(core, access.context, key.body["client_id"]), None
+        once = Once(core, access, "clients", idempotency_key, asked.model_dump(mode="json"))
+        if once.made is not None:
+            client, secret = service.find_client(core, access.context, once.made["client_id"]), None
             response.status_code = 200
         else:
-            client, secret = service.create_client(core, access, _metadata(asked))
-            if key is not None:
-                key.body = {"client_id": client.client_id}
+            client, secret = service.create_client(core, _maker(access), wanted)
+            once.keep({"client_id": client.client_id})
         response.headers["Location"] = f"/api/v1/tenants/{access.context.slug}/clients/{client.client_id}"
         response.headers["ETag"] = service.client_etag(client)
-        return schemas.CreatedClient(**_shown(client).model_dump(), client_secret=secret)
+        return schemas.CreatedClient(**schemas.Client.of(client).model_dump(), client_secret=secret)
 
 
 @router.get("")
@@ -75,7 +79,7 @@ def get_clients(
         found = service.list_clients(
             core, access.context, after=(after[0], after[1]) if after else None, limit=limit + 1
         )
-        items = [_shown(client) for client in found[:limit]]
+        items = [schemas.Client.of(client) for client in found[:limit]]
     more = encode_cursor(items[-1].name, items[-1].client_id) if len(found) > limit else None
     return Page(items=items, next_cursor=more)
 
@@ -99,14 +103,15 @@ def patch_client(
     response: Response,
     if_match: IfMatch = None,
 ) -> schemas.Client:
-    """Change a client, or disable it. From the next request on it has no more than what is left to it.
+    """Change a client, or disable it. It counts from the next request on.
 
-    How it proves who it is, and for whom it acts, stays: make another client for that.
+    What an app may do for people is cut at its next token, minutes later. How a client proves who it is, and
+    for whom it acts, stays: make another client for that.
     """
     check_whole_tenant(access)
     changes = asked.model_dump(exclude_unset=True, exclude_none=True)
     with platform.databases.core() as core:
-        client = service.change_client(core, access, client_id, changes, if_match=if_match)
+        client = service.change_client(core, _maker(access), client_id, changes, if_match=if_match)
         return _answer(client, response)
 
 
@@ -115,7 +120,7 @@ def delete_client(access: Writer, platform: CurrentPlatform, client_id: ClientId
     """Remove a client. From the next request on nothing it holds is good for anything."""
     check_whole_tenant(access)
     with platform.databases.core() as core:
-        service.delete_client(core, access, client_id)
+        service.delete_client(core, _maker(access), client_id)
 
 
 @router.post(
@@ -132,20 +137,20 @@ def post_secret(
     client_id: ClientId,
     asked: schemas.Rotation,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.CreatedSecret:
     """Rotate the secret: a new one, told this once, while the old ones stay good for as long as you say."""
     check_whole_tenant(access)
     response.headers["Cache-Control"] = "no-store"
     with platform.databases.core() as core:
-        key = claim_key(core, _scope(access, client_id), idempotency_key, asked.model_dump())
-        if key is not None and key.body is not None:
+        operation = f"clients/{client_id}/secrets"
+        once = Once(core, access, operation, idempotency_key, asked.model_dump(mode="json"))
+        if once.made is not None:
             response.status_code = 200
-            return _earlier_secret(core, access, client_id, UUID(key.body["secret_id"]))
+            return _earlier_secret(core, access, client_id, UUID(once.made["secret_id"]))
         overlap = timedelta(seconds=asked.overlap_seconds)
-        made, secret = secrets.rotate_secret(core, access, client_id, overlap)
-        if key is not None:
-            key.body = {"secret_id": str(made.id)}
+        made, secret = secrets.rotate_secret(core, _maker(access), client_id, overlap)
+        once.keep({"secret_id": str(made.id)})
         return _told(made, secret)
 
 
@@ -156,12 +161,11 @@ def delete_secret(
     """Revoke a secret at once. Access tokens that it brought last for minutes: disabling ends them, too."""
     check_whole_tenant(access)
     with platform.databases.core() as core:
-        secrets.revoke_secret(core, access, client_id, secret_id)
+        secrets.revoke_secret(core, _maker(access), client_id, secret_id)
 
 
-def _scope(access: Access, what: str) -> str:
-    """Whose Idempotency-Key it is: two clients, or two people, may choose the same."""
-    return f"{what} {access.context.id} {access.client_id} {access.subject}"
+def _maker(access: Access) -> service.Maker:
+    return service.Maker(access.context, access.actor, access.scopes)
 
 
 def _metadata(asked: schemas.NewClient) -> service.ClientMetadata:
@@ -174,33 +178,13 @@ def _metadata(asked: schemas.NewClient) -> service.ClientMetadata:
         asked.redirect_uris,
         asked.post_logout_redirect_uris,
         asked.jwks,
+        asked.places.meant() if asked.places is not None else None,
     )
 
 
 def _answer(client: models.Client, response: Response) -> schemas.Client:
     response.headers["ETag"] = service.client_etag(client)
-    return _shown(client)
-
-
-def _shown(client: models.Client) -> schemas.Client:
-    return schemas.Client.model_validate(
-        {
-            "client_id": client.client_id,
-            "name": client.name,
-            "scopes": scopes.split(client.scope),
-            "grant_types": client.grant_types,
-            "token_endpoint_auth_method": client.auth_method,
-            "application_type": client.application_type,
-            "redirect_uris": client.redirect_uris,
-            "post_logout_redirect_uris": client.post_logout_redirect_uris,
-            "jwks": client.jwks,
-            "disabled_at": client.disabled_at,
-            "created_at": client.created_at,
-            "created_by": client.created_by,
-            "secrets": client.secrets,
-        },
-        from_attributes=True,
-    )
+    return schemas.Client.of(client)
 
 
 def _earlier_secret(core: Session, access: Access, client_id: str, secret_id: UUID) -> schemas.CreatedSecret:

@@ -9,6 +9,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from insula_platform.access.schemas import Places
+from insula_platform.oauth import models, scopes
+from insula_tenants.spaces.places import Places as Covered
+
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 ApplicationType = Literal["web", "native"]
 GrantType = Literal["client_credentials", "authorization_code", "refresh_token"]
@@ -29,6 +33,7 @@ _CLIENT: JsonDict = {
     "redirect_uris": [],
     "post_logout_redirect_uris": [],
     "jwks": None,
+    "places": None,
     "disabled_at": None,
     "created_at": "2026-11-23T07:15:00Z",
     "created_by": "person 0b6f5c1e-6d0f-4b4e-9c0a-0f6f6f1f2a3b",
@@ -99,6 +104,10 @@ class NewClient(BaseModel):
     redirect_uris: _RedirectUris = []
     post_logout_redirect_uris: _PostLogoutRedirectUris = []
     jwks: _Jwks = None
+    places: Places | None = Field(
+        default=None,
+        description="Bind a client that acts for itself to these places; leave it out for the whole tenant.",
+    )
 
 
 class ClientChanges(BaseModel):
@@ -130,7 +139,7 @@ class Secret(BaseModel):
 class Client(BaseModel):
     """A client of the tenant."""
 
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _CLIENT})
+    model_config = ConfigDict(json_schema_extra={"example": _CLIENT})
 
     client_id: str
     name: str
@@ -141,16 +150,37 @@ class Client(BaseModel):
     redirect_uris: list[str]
     post_logout_redirect_uris: list[str]
     jwks: dict[str, Any] | None
+    places: Places | None = Field(description="The places it is bound to; null for the whole tenant.")
     disabled_at: datetime | None = Field(description="Since when it is disabled; null while it works.")
     created_at: datetime
     created_by: str | None = Field(description="Kind and id of who made it, as the audit log names them.")
     secrets: list[Secret] = Field(description="Newest first.")
 
+    @classmethod
+    def of(cls, client: models.Client) -> Client:
+        """A client as everybody may see it who may see the tenant's clients."""
+        return cls(
+            client_id=client.client_id,
+            name=client.name,
+            scopes=scopes.split(client.scope),
+            grant_types=client.grant_types,
+            token_endpoint_auth_method=client.auth_method,
+            application_type=client.application_type,
+            redirect_uris=client.redirect_uris,
+            post_logout_redirect_uris=client.post_logout_redirect_uris,
+            jwks=client.jwks,
+            places=Places.shown(Covered.of(client.places)),
+            disabled_at=client.disabled_at,
+            created_at=client.created_at,
+            created_by=client.created_by,
+            secrets=[Secret.model_validate(secret) for secret in client.secrets],
+        )
+
 
 class CreatedClient(Client):
     """A client that was just made."""
 
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": {**_CLIENT, **_TOLD}})
+    model_config = ConfigDict(json_schema_extra={"example": {**_CLIENT, **_TOLD}})
 
     client_secret: str | None = Field(
         description="Shown this once; null for a client without a secret, and when an earlier request with "

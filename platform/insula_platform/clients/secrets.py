@@ -7,8 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from insula_platform.access import Access
-from insula_platform.clients.service import check_may_act_as, find_client
+from insula_platform.clients.service import Maker, check_may_act_as, find_client
 from insula_platform.oauth.models import Client, ClientSecret, fingerprint, new_secret
 from insula_tenants import audit
 from insula_tenants.errors import Conflict, NotFound
@@ -18,15 +17,15 @@ MAX_SECRETS = 3
 
 
 def rotate_secret(
-    core: Session, access: Access, client_id: str, overlap: timedelta
+    core: Session, maker: Maker, client_id: str, overlap: timedelta
 ) -> tuple[ClientSecret, str]:
     """A new secret, and its row. Those that were there stay good for `overlap`, or for what they have left.
 
     Raises `NotFound` when the tenant has no such client, `Conflict` when it has no use for a secret or has
     too many that are good, `NotAllowed` for whoever holds less than the client.
     """
-    client = find_client(core, access.context, client_id, for_update=True)
-    check_may_act_as(access, client)
+    client = find_client(core, maker.tenant, client_id, for_update=True)
+    check_may_act_as(maker, client)
     if not client.auth_method.startswith("client_secret_"):
         raise Conflict(f"the client proves who it is by {client.auth_method}: it has no secrets")
     now = datetime.now(UTC)
@@ -34,7 +33,7 @@ def rotate_secret(
     for old in list(client.secrets):
         old.expires_at = min(old.expires_at or end, end)
         if not old.is_good(now):
-            client.secrets.remove(old)
+            client.forget(old)
     if len(client.secrets) >= MAX_SECRETS:
         raise Conflict(
             f"{MAX_SECRETS} secrets are good at this moment: revoke one, or wait for one to expire"
@@ -45,24 +44,24 @@ def rotate_secret(
     core.flush()
     audit.record(
         core,
-        access.actor,
+        maker.actor,
         "client.secret_rotated",
-        tenant=access.context.id,
+        tenant=maker.tenant.id,
         target=client_id,
         detail={"secret": str(made.id), "others_expire_at": end.isoformat()},
     )
     return made, secret
 
 
-def revoke_secret(core: Session, access: Access, client_id: str, secret_id: UUID) -> None:
+def revoke_secret(core: Session, maker: Maker, client_id: str, secret_id: UUID) -> None:
     """Take one secret away, from the next request on. `NotFound` when the client has none of this id."""
-    client = find_client(core, access.context, client_id, for_update=True)
-    client.secrets.remove(find_secret(client, secret_id))
+    client = find_client(core, maker.tenant, client_id, for_update=True)
+    client.forget(find_secret(client, secret_id))
     audit.record(
         core,
-        access.actor,
+        maker.actor,
         "client.secret_revoked",
-        tenant=access.context.id,
+        tenant=maker.tenant.id,
         target=client_id,
         detail={"secret": str(secret_id)},
     )

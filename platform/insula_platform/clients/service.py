@@ -14,15 +14,26 @@ from uuid import uuid4
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from insula_platform.access import Access
+from insula_platform.access.policy import actions_of
 from insula_platform.etags import check_if_match, etag_of
 from insula_platform.oauth import scopes
 from insula_platform.oauth.client_keys import check_jwks
 from insula_platform.oauth.models import Client, ClientSecret, fingerprint, new_secret
 from insula_platform.oauth.redirects import check_addresses
 from insula_tenants import audit
+from insula_tenants.audit import Actor
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import InvalidInput, NotAllowed, NotFound
+from insula_tenants.spaces.places import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who makes and changes clients, in which tenant, and what they may do there themselves."""
+
+    tenant: TenantContext
+    actor: Actor
+    scopes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class ClientMetadata:
     redirect_uris: list[str] = field(default_factory=list)
     post_logout_redirect_uris: list[str] = field(default_factory=list)
     jwks: dict[str, Any] | None = None
+    places: Places | None = None
+    """Of a client that acts for itself: where it may; None for the whole tenant."""
 
     @property
     def is_for_people(self) -> bool:
@@ -44,17 +57,18 @@ class ClientMetadata:
         return "authorization_code" in self.grant_types
 
 
-def create_client(core: Session, access: Access, wanted: ClientMetadata) -> tuple[Client, str | None]:
+def create_client(core: Session, maker: Maker, wanted: ClientMetadata) -> tuple[Client, str | None]:
     """A client of the tenant, and its secret where it has one, which is told this once.
 
-    Raises `InvalidInput` for what cannot be, `NotAllowed` for scopes that the maker does not hold.
+    The places of `wanted` exist. Raises `InvalidInput` for what cannot be, `NotAllowed` for scopes that the
+    maker does not hold.
     """
     checked = _checked(wanted)
-    _check_reach(access, checked.scopes)
+    _check_reach(maker, checked.scopes)
     secret = new_secret() if checked.auth_method.startswith("client_secret_") else None
     client = Client(
-        client_id=f"{access.context.slug}-{uuid4().hex[:12]}",
-        tenant_id=access.context.id,
+        client_id=f"{maker.tenant.slug}-{uuid4().hex[:12]}",
+        tenant_id=maker.tenant.id,
         name=checked.name,
         scope=scopes.join(checked.scopes),
         grant_types=checked.grant_types,
@@ -63,12 +77,13 @@ def create_client(core: Session, access: Access, wanted: ClientMetadata) -> tupl
         redirect_uris=checked.redirect_uris,
         post_logout_redirect_uris=checked.post_logout_redirect_uris,
         jwks=checked.jwks,
-        created_by=f"{access.actor.kind} {access.actor.id}",
+        places=checked.places.told if checked.places is not None else None,
+        created_by=f"{maker.actor.kind} {maker.actor.id}",
         secrets=[ClientSecret(secret_hash=fingerprint(secret))] if secret else [],
     )
     core.add(client)
     core.flush()
-    _record(core, access, "client.created", client, name=client.name, scope=client.scope)
+    _record(core, maker, "client.created", client, name=client.name, scope=client.scope)
     return client, secret
 
 
@@ -92,21 +107,21 @@ def find_client(core: Session, tenant: TenantContext, client_id: str, *, for_upd
 
 
 def change_client(
-    core: Session, access: Access, client_id: str, changes: dict[str, Any], *, if_match: str | None = None
+    core: Session, maker: Maker, client_id: str, changes: dict[str, Any], *, if_match: str | None = None
 ) -> Client:
     """Change what `changes` names: fields of `ClientMetadata`, and `disabled`.
 
     Raises `PreconditionFailed` when the client is not that of `if_match`, else as `create_client`.
     """
-    client = find_client(core, access.context, client_id, for_update=True)
+    client = find_client(core, maker.tenant, client_id, for_update=True)
     check_if_match(if_match, client_etag(client))
     disabled = changes.get("disabled")
     described = {name: value for name, value in changes.items() if name != "disabled"}
     if described:
         before = _metadata(client)
-        _check_reach(access, before.scopes)
+        _check_reach(maker, before.scopes)
         after = _checked(_with(before, described))
-        _check_reach(access, after.scopes)
+        _check_reach(maker, after.scopes)
         client.name, client.scope, client.jwks = after.name, scopes.join(after.scopes), after.jwks
         client.redirect_uris = after.redirect_uris
         client.post_logout_redirect_uris = after.post_logout_redirect_uris
@@ -114,18 +129,18 @@ def change_client(
         client.disabled_at = client.disabled_at or datetime.now(UTC)
     elif disabled is False:
         # It works again as it did: to whoever may not have made it, that would be making it.
-        _check_reach(access, scopes.split(client.scope))
+        _check_reach(maker, scopes.split(client.scope))
         client.disabled_at = None
     core.flush()
     told = {name: value for name, value in changes.items() if name != "jwks"}
-    _record(core, access, "client.changed", client, changed=sorted(changes), **told)
+    _record(core, maker, "client.changed", client, changed=sorted(changes), **told)
     return client
 
 
-def delete_client(core: Session, access: Access, client_id: str) -> None:
+def delete_client(core: Session, maker: Maker, client_id: str) -> None:
     """Remove a client with its secrets, and all that people let it do. `NotFound` when there is none."""
-    client = find_client(core, access.context, client_id, for_update=True)
-    _record(core, access, "client.deleted", client, name=client.name)
+    client = find_client(core, maker.tenant, client_id, for_update=True)
+    _record(core, maker, "client.deleted", client, name=client.name)
     core.delete(client)
 
 
@@ -143,9 +158,9 @@ def client_etag(client: Client) -> str:
     )
 
 
-def check_may_act_as(access: Access, client: Client) -> None:
+def check_may_act_as(maker: Maker, client: Client) -> None:
     """`NotAllowed` for whoever would gain scopes by acting as this client."""
-    _check_reach(access, scopes.split(client.scope))
+    _check_reach(maker, scopes.split(client.scope))
 
 
 def _metadata(client: Client) -> ClientMetadata:
@@ -158,6 +173,7 @@ def _metadata(client: Client) -> ClientMetadata:
         client.redirect_uris,
         client.post_logout_redirect_uris,
         client.jwks,
+        Places.of(client.places),
     )
 
 
@@ -166,12 +182,10 @@ def _with(before: ClientMetadata, changes: dict[str, Any]) -> ClientMetadata:
     return ClientMetadata(**fields | changes)
 
 
-def _check_reach(access: Access, wanted: list[str]) -> None:
-    beyond = [name for name in wanted if name not in access.scopes and name not in scopes.IDENTITY_SCOPES]
+def _check_reach(maker: Maker, wanted: list[str]) -> None:
+    beyond = [name for name in wanted if name not in maker.scopes and name not in scopes.IDENTITY_SCOPES]
     if beyond:
-        raise NotAllowed(
-            f"your token does not hold {', '.join(beyond)}: a client can have no more than its maker"
-        )
+        raise NotAllowed(f"you do not hold {', '.join(beyond)}: a client can have no more than its maker")
 
 
 def _checked(wanted: ClientMetadata) -> ClientMetadata:
@@ -186,6 +200,7 @@ def _checked(wanted: ClientMetadata) -> ClientMetadata:
     if unknown or not wanted.scopes:
         what = f"there is no scope {unknown[0]!r} for such a client" if unknown else "no scope is given"
         raise InvalidInput("scopes", f"{what}: use some of {', '.join(known)}")
+    _check_places(wanted)
     native = wanted.application_type == "native"
     return ClientMetadata(
         name,
@@ -196,6 +211,7 @@ def _checked(wanted: ClientMetadata) -> ClientMetadata:
         check_addresses("redirect_uris", wanted.redirect_uris, native=native),
         check_addresses("post_logout_redirect_uris", wanted.post_logout_redirect_uris, native=native),
         check_jwks("jwks", wanted.jwks) if wanted.jwks is not None else None,
+        wanted.places,
     )
 
 
@@ -207,6 +223,20 @@ def _check_grants(wanted: ClientMetadata) -> None:
     if not wanted.is_for_people and (wanted.redirect_uris or wanted.post_logout_redirect_uris):
         raise InvalidInput(
             "redirect_uris", "leave the addresses out: without authorization_code nobody signs in"
+        )
+
+
+def _check_places(wanted: ClientMetadata) -> None:
+    if wanted.places is None:
+        return
+    if wanted.is_for_people:
+        raise InvalidInput(
+            "places", "leave it out: where a client for people may act, each person's role says"
+        )
+    whole = set(wanted.scopes) - actions_of(wanted.scopes, None, within_places=True)
+    if whole:
+        raise InvalidInput(
+            "scopes", f"{', '.join(sorted(whole))}: this is of the whole tenant; leave it out, or places"
         )
 
 
@@ -227,5 +257,5 @@ def _check_authentication(wanted: ClientMetadata) -> None:
             )
 
 
-def _record(core: Session, access: Access, action: str, client: Client, **detail: Any) -> None:
-    audit.record(core, access.actor, action, tenant=access.context.id, target=client.client_id, detail=detail)
+def _record(core: Session, maker: Maker, action: str, client: Client, **detail: Any) -> None:
+    audit.record(core, maker.actor, action, tenant=maker.tenant.id, target=client.client_id, detail=detail)

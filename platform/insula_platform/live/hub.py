@@ -186,11 +186,11 @@ class LiveHub:
 
     async def keep(self) -> None:
         """Say again and again what is wanted, and end the streams of those who may not listen any more."""
-        from insula_platform.access.lasting import LOOK_EVERY
+        from insula_platform.access import lasting
 
         wanted_at = time.monotonic()
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(lasting.LOOK_EVERY)
             if not self._rooms:
                 continue
             if time.monotonic() - wanted_at >= WANTED_EVERY:

@@ -9,7 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, LargeBinary, Text, Uuid, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    ForeignKey,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
@@ -46,6 +57,8 @@ class Client(Core):
     tenant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("tenants.id"))
     """The one tenant it may be used with; None for the platform's own clients."""
     name: Mapped[str] = mapped_column(Text)
+    secret_hash: Mapped[str] = mapped_column(Text, server_default="")
+    """Read by the release before this one, which knows one secret; see `secrets`."""
     redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     post_logout_redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
@@ -76,6 +89,12 @@ class Client(Core):
     def is_native(self) -> bool:
         """Whether it runs on people's own machines."""
         return self.application_type == "native"
+
+    def forget(self, secret: ClientSecret) -> None:
+        """Take a secret away, in the eyes of the release before this one, too."""
+        if self.secret_hash == secret.secret_hash:
+            self.secret_hash = ""
+        self.secrets.remove(secret)
 
     def get_client_id(self) -> str:
         return self.client_id
@@ -123,6 +142,7 @@ class ClientSecret(Core):
     """A secret of a client. There are several while one takes the place of another."""
 
     __tablename__ = "oauth_client_secrets"
+    __table_args__ = (UniqueConstraint("client_id", "secret_hash"),)
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
     client_id: Mapped[str] = mapped_column(Text, ForeignKey("oauth_clients.client_id"))

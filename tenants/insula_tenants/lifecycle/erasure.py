@@ -4,7 +4,7 @@
 
     begin            registry: from here on there is no way back
     close_broker     the devices' logins, their live sessions, what is retained for them
-    close_registry   OAuth clients, grants, codes and refresh tokens, memberships, invitations, jobs
+    close_registry   OAuth clients, grants, codes and refresh tokens, memberships, API keys, invitations, jobs
     forget_elsewhere what is kept beside databases and broker: each `Place` is told
     drop_data        the tenant's database: partitions and chunks in small bites, then the schema
     drop_role        its rights, then the role itself where no other database of the server uses it
