@@ -18,13 +18,14 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 import structlog
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from insula_platform.access import Access, Requires
 from insula_platform.app import create_app
 from insula_platform.oauth.clients import UI_CLIENT_ID, create_service_client, ensure_ui_client
 from insula_platform.oauth.scopes import API_SCOPES
-from insula_platform.people import add_member, create_account
+from insula_platform.people import add_member, create_account, passwords
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
@@ -36,6 +37,8 @@ from tests.conftest import Deployment
 from tests.servers.platform import listen, serving
 
 PASSWORD = "correct horse battery"
+CHEAP = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
+"""Argon2id with a thousandth of its memory."""
 UI_SECRET = "the secret of the analytics UI, for tests"
 _NO_TLS = httpx.create_ssl_context(verify=False)
 """Made once: each client would read the certificate authorities anew, 30 ms a time, for plain http."""
@@ -231,13 +234,6 @@ def ui_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
-    """A platform for the tests of one module."""
-    with running(deployment, ui_url) as platform:
-        yield platform
-
-
-@contextmanager
-def running(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
     with served(deployment, ui_url, "127.0.0.1") as live:
         yield live
@@ -265,9 +261,19 @@ def served(deployment: Deployment, ui_url: str, host: str) -> Iterator[Live]:
         structlog.reset_defaults()  # another test may have shaped the logs of this process
         app = create_app(settings)
         probe_routes(app)
-        service = _populate(deployment, settings)
-        with serving(app, listener):
+        with cheap_passwords(), serving(app, listener):
+            service = _populate(deployment, settings)
             yield Live(url, settings, app.state.platform, deployment, service)
+
+
+@contextmanager
+def cheap_passwords() -> Iterator[None]:
+    """People sign in hundreds of times here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(**CHEAP))
+        passwords._nobodys_hash.cache_clear()
+        yield
+    passwords._nobodys_hash.cache_clear()
 
 
 def _populate(deployment: Deployment, settings: PlatformSettings) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.invitations import invite
 from insula_tenants.lifecycle import cancel_deletion, request_deletion, resume_tenant, suspend_tenant
 from tests.platform.conftest import PASSWORD, Browser, Live
+from tests.platform.people import letters_to
 from tests.servers.mqtt import unique
 from tests.servers.programs import chromium
 
@@ -75,6 +76,8 @@ def test_a_newcomer_sets_a_password_and_is_a_member_signed_in_at_the_ui(live: Li
         assert (answer.status_code, answer.headers["location"]) == (303, live.settings.ui_url)
         assert is_signed_in(browser)
     assert role_of(live, email) == "engineer"
+    (letter,) = letters_to(live, email)
+    assert "Confirm your e-mail address" in letter.subject, "whoever invited them may have used the link"
     assert live.tokens_of(email)["access_token"]
     with live.deployment.databases.core() as core:
         entry = list_entries(core, tenant=live.deployment.acme.id)[0]

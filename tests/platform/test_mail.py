@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import smtplib
+import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
@@ -183,6 +191,81 @@ def test_nothing_travels_in_the_clear_when_encryption_is_asked_for(
     assert send_letters(careful, deployment.databases) == 0
     assert "STARTTLS" in stored(deployment).error
     assert postbox.taken == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 with its key, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_with_encryption_the_server_must_prove_its_name_before_it_gets_anything(
+    deployment: Deployment,
+    settings: PlatformSettings,
+    postbox: Postbox,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tls: Any,
+):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    given: list[tuple[bytes, bytes]] = []
+
+    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, login: Any) -> AuthResult:
+        given.append((login.login, login.password))
+        return AuthResult(success=login.password == b"hunter2")
+
+    offers = {"authenticator": authenticate}
+    if tls == "tls":
+        # aiosmtpd sees no TLS that the socket has already, and would refuse a password.
+        controller = OnFreePort(
+            postbox, "127.0.0.1", 0, ssl_context=context, auth_require_tls=False, **offers
+        )
+    else:
+        controller = OnFreePort(postbox, "127.0.0.1", 0, tls_context=context, require_starttls=True, **offers)
+    controller.start()
+    try:
+        careful = settings.model_copy(
+            update={
+                "smtp_port": controller.port,
+                "smtp_tls": tls,
+                "smtp_username": "insula",
+                "smtp_password": SecretStr("hunter2"),
+            }
+        )
+        write(deployment)
+        assert send_letters(careful, deployment.databases) == 0
+        assert "certificate verify failed" in stored(deployment).error
+        assert (given, postbox.taken) == ([], [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        make_due(deployment)
+        wrong = careful.model_copy(update={"smtp_password": SecretStr("wrong")})
+        assert send_letters(wrong, deployment.databases) == 0
+        assert stored(deployment).failed_at is None, "a wrong password is no fault of the letter"
+        make_due(deployment)
+        assert send_letters(careful, deployment.databases) == 1
+        assert given[-1] == (b"insula", b"hunter2")
+        assert len(postbox.taken) == 1
+    finally:
+        controller.stop()
 
 
 def test_a_server_that_is_not_there_is_no_error_of_the_letter(

@@ -18,7 +18,7 @@ from insula_platform.signin.forms import own_return_to
 from insula_platform.signin.sessions import cookie_name
 from insula_platform.signin.throttle import MAX_PER_ADDRESS, MAX_REMEMBERED, Throttle
 from insula_tenants.errors import Conflict, InvalidInput
-from tests.platform.conftest import PASSWORD, Authorization, Browser, Live, returned
+from tests.platform.conftest import CHEAP, PASSWORD, Authorization, Browser, Live, returned
 from tests.servers.programs import chromium
 
 
@@ -307,7 +307,7 @@ def test_an_unknown_address_costs_as_much_as_a_known_one(live: Live, monkeypatch
             compared.append(args[0].rsplit("$", 2)[0])
             return super().verify(*args)
 
-    monkeypatch.setattr("insula_platform.people.passwords._hasher", Recording())
+    monkeypatch.setattr("insula_platform.people.passwords._hasher", Recording(**CHEAP))
     with live.deployment.databases.core() as core:
         for email in ("ada@example.com", "nobody@example.com"):
             assert check_password(core, email, "wrong") is None

@@ -16,8 +16,8 @@ from insula_platform.mail import Letter, enqueue
 from insula_platform.people import Account, memberships_of
 from insula_platform.people.service import check_email, normal_email
 from insula_platform.signin.attempts import Attempt, may_write
+from insula_platform.signin.brake import count, refuse, too_many
 from insula_platform.signin.pages import error_page
-from insula_platform.signin.routes import TOO_MANY, count, refuse
 from insula_platform.signin.visits import Opened, Sent, Visit, sentence
 from insula_tenants import audit
 from insula_tenants.errors import Conflict, InvalidInput
@@ -88,7 +88,7 @@ def confirm_email(visit: Sent) -> Response:
             "confirm_email.html", status=403, message="This page had expired. Open your link again."
         )
     if wait := count(visit, Attempt(visit.platform.settings, visit.request, None)):
-        message = TOO_MANY.format(-(-wait // 60))
+        message = too_many(wait)
         return visit.page("confirm_email.html", status=429, retry_after=wait, message=message)
     try:
         email = _confirm(visit)

@@ -10,9 +10,9 @@ from insula_platform.mail import enqueue
 from insula_platform.people import Account, set_password
 from insula_platform.people.passwords import MIN_LENGTH, verify_password
 from insula_platform.signin.attempts import Attempt
+from insula_platform.signin.brake import BUSY, count, refuse, too_many
 from insula_platform.signin.ending import end_all
 from insula_platform.signin.reset import password_letter
-from insula_platform.signin.routes import BUSY, TOO_MANY, count, refuse
 from insula_platform.signin.throttle import Busy, password_check
 from insula_platform.signin.visits import Opened, Sent, Visit, sentence
 from insula_tenants import audit
@@ -36,7 +36,7 @@ def change_password(visit: Sent) -> Response:
         email = enter_with_form(core, visit, PATH).account.email
     attempt = Attempt(visit.platform.settings, visit.request, email)
     if wait := count(visit, attempt):
-        return _form(visit, message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+        return _form(visit, message=too_many(wait), status=429, retry_after=wait)
     try:
         with password_check():
             ended = _change(visit, attempt)

@@ -19,8 +19,8 @@ from insula_platform.people import Account
 from insula_platform.people.passwords import MIN_LENGTH
 from insula_platform.signin import completion, sessions
 from insula_platform.signin.attempts import Attempt
+from insula_platform.signin.brake import BUSY, count, refuse, too_many
 from insula_platform.signin.pages import error_page, page
-from insula_platform.signin.routes import BUSY, TOO_MANY, count, refuse
 from insula_platform.signin.throttle import Busy, password_check
 from insula_platform.signin.visits import Opened, Sent, Visit, sentence
 from insula_tenants.errors import Conflict, InsulaError, InvalidInput
@@ -74,7 +74,7 @@ def _join(visit: Visit) -> Response:
         email = invited.invitation.email
     attempt = Attempt(visit.platform.settings, visit.request, email)
     if wait := count(visit, attempt):
-        return _ask_again(visit, TOO_MANY.format(-(-wait // 60)), 429, wait)
+        return _ask_again(visit, too_many(wait), 429, wait)
     try:
         return _join_by_password(visit, attempt)
     except (service.WrongPassword, Conflict):
@@ -133,7 +133,7 @@ def _check(visit: Visit) -> Response | None:
         return _code_form(visit, message=_OLD_FORM, status=403)
     if wait := visit.platform.throttle.wait(visit.address):
         log.warning("invitation throttled", address=visit.address)
-        return _code_form(visit, message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+        return _code_form(visit, message=too_many(wait), status=429, retry_after=wait)
     return None
 
 

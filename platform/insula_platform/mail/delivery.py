@@ -69,11 +69,11 @@ def _try(settings: PlatformSettings, way: Transport, letter: StoredLetter) -> bo
     letter.attempts += 1
     try:
         way(message(settings, letter))
-    except (Refused, ValueError) as error:
+    except Refused as error:
         letter.failed_at, letter.error, letter.body = datetime.now(UTC), str(error), None
         log.warning("a letter was refused", letter=str(letter.id), error=str(error))
         return False
-    except OSError as error:  # smtplib's are OSErrors
+    except OSError as error:  # smtplib's and ssl's are OSErrors
         wait = min(_FIRST_WAIT * 2 ** min(letter.attempts - 1, 10), _LONGEST_WAIT)
         letter.next_attempt_at, letter.error = datetime.now(UTC) + wait, str(error)
         log.warning("a letter was not sent", letter=str(letter.id), attempt=letter.attempts, error=str(error))

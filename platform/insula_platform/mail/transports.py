@@ -37,10 +37,13 @@ def transport(settings: PlatformSettings) -> Transport | None:
 
 
 def message(settings: PlatformSettings, letter: StoredLetter) -> EmailMessage:
-    """The letter as an Internet message (RFC 5322). `ValueError` when the recipient is no single address."""
+    """The letter as an Internet message (RFC 5322). `Refused` when the recipient is no single address."""
     written = EmailMessage()
     written["From"] = settings.mail_sender
-    written["To"] = Address(addr_spec=letter.recipient)
+    try:
+        written["To"] = Address(addr_spec=letter.recipient)
+    except ValueError as error:
+        raise Refused(f"this is no e-mail address: {error}") from None
     written["Subject"] = letter.subject
     written["Date"] = format_datetime(letter.created_at.astimezone(UTC))
     # A letter that is sent twice, because its server's answer was lost, can be known by its id.

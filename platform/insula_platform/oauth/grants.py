@@ -224,7 +224,7 @@ def resource_owner(core: Session, grant: Grant) -> ResourceOwner:
 
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
-    claims = {
+    claims: dict[str, Any] = {
         "sub": member.get_user_id(),
         "tenant": member.tenant.slug,
         "tenant_name": member.tenant.name,
@@ -234,6 +234,7 @@ def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str
         claims["name"] = member.account.name
     if "email" in granted:
         claims["email"] = member.account.email
+        claims["email_verified"] = member.account.email_verified_at is not None
     return claims
 
 

@@ -13,7 +13,7 @@ from insula_platform.oauth.supported import PROMPTS, RESPONSE_MODES
 
 CLAIMS = (
     *("iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash"),
-    *("name", "email", "tenant", "tenant_name", "role"),
+    *("name", "email", "email_verified", "tenant", "tenant_name", "role"),
 )
 """What an ID token may say."""
 

@@ -17,9 +17,9 @@ from insula_platform.people import Account, set_password
 from insula_platform.people.passwords import MIN_LENGTH
 from insula_platform.people.service import normal_email
 from insula_platform.signin.attempts import Attempt
+from insula_platform.signin.brake import BUSY, count, refuse, too_many
 from insula_platform.signin.ending import end_all
 from insula_platform.signin.pages import error_page
-from insula_platform.signin.routes import BUSY, TOO_MANY, count, refuse
 from insula_platform.signin.throttle import Busy, password_check
 from insula_platform.signin.visits import Opened, Sent, Visit, sentence
 from insula_tenants import audit
@@ -47,7 +47,7 @@ def request_link(visit: Sent) -> Response:
     if "@" not in email or len(email) > _MAX_ADDRESS or not email.isprintable():
         return _ask(visit, message="Give an e-mail address like ada@example.com.", status=422)
     if wait := count(visit, Attempt(visit.platform.settings, visit.request, None)):
-        return _ask(visit, message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+        return _ask(visit, message=too_many(wait), status=429, retry_after=wait)
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     with visit.platform.databases.core() as core:
         request_reset(core, email, visit.address, request_id)
@@ -66,7 +66,7 @@ def choose_password(visit: Sent) -> Response:
     if not visit.is_own_form:
         return _choose(visit, message=_OLD_FORM, status=403)
     if wait := count(visit, Attempt(visit.platform.settings, visit.request, None)):
-        return _choose(visit, message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+        return _choose(visit, message=too_many(wait), status=429, retry_after=wait)
     try:
         with password_check():
             _reset(visit)

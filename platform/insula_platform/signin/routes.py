@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import structlog
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -14,16 +13,14 @@ from insula_platform.people import check_password
 from insula_platform.people.service import normal_email
 from insula_platform.signin import completion, forms
 from insula_platform.signin.attempts import Attempt
+from insula_platform.signin.brake import BUSY, count, refuse, too_many
 from insula_platform.signin.throttle import Busy, password_check
 from insula_platform.signin.visits import Opened, Sent, Visit
 
 router = APIRouter(include_in_schema=False)
-log = structlog.stdlib.get_logger("insula.signin")
 
 _WRONG = "The e-mail address or the password is wrong."
 OLD_FORM = "This page had expired. Please sign in now."
-TOO_MANY = "Too many failed attempts. Try again in {} min."
-BUSY = "Too many people are signing in at this moment. Try again in a few seconds."
 
 
 @router.get("/signin")
@@ -41,7 +38,7 @@ def signin(visit: Sent) -> Response:
         return again(message=OLD_FORM, status=403)
     attempt = Attempt(visit.platform.settings, visit.request, email)
     if wait := count(visit, attempt):
-        return again(message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+        return again(message=too_many(wait), status=429, retry_after=wait)
     try:
         with password_check():
             answer = _check(visit, attempt, email, return_to)
@@ -79,7 +76,7 @@ def signin_by_passkey(visit: Sent) -> Response:
         return again(message=OLD_FORM, status=403)
     attempt = Attempt(settings, visit.request, None)
     if wait := count(visit, attempt):
-        return again(message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+        return again(message=too_many(wait), status=429, retry_after=wait)
     secret = forms.form_secret(settings, visit.request)
     try:
         with visit.platform.databases.core() as core:
@@ -91,23 +88,6 @@ def signin_by_passkey(visit: Sent) -> Response:
     except UnusablePasskey as error:
         refuse(visit)
         return again(message=f"Not signed in: {error.detail}.", status=403)
-
-
-def count(visit: Visit, attempt: Attempt) -> int:
-    """Count an attempt before it is judged; seconds to wait when it is one too many."""
-    wait = visit.platform.throttle.wait(visit.address)
-    if not wait:
-        with visit.platform.databases.core() as core:
-            wait = attempt.count(core)
-    if wait:
-        log.warning("sign-in throttled", address=visit.address)
-    return wait
-
-
-def refuse(visit: Visit) -> None:
-    """Remember a proof that was wrong."""
-    visit.platform.throttle.failed(visit.address)
-    log.warning("sign-in refused", address=visit.address)
 
 
 def _check(visit: Visit, attempt: Attempt, email: str, return_to: str) -> Response | None:

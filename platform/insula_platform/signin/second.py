@@ -14,7 +14,8 @@ from insula_platform.factors.passkeys import UnusablePasskey
 from insula_platform.people import Account
 from insula_platform.signin import completion, forms
 from insula_platform.signin.attempts import Attempt
-from insula_platform.signin.routes import OLD_FORM, TOO_MANY, count, refuse
+from insula_platform.signin.brake import count, refuse, too_many
+from insula_platform.signin.routes import OLD_FORM
 from insula_platform.signin.visits import Opened, Sent, Visit
 from insula_tenants import audit
 
@@ -87,7 +88,7 @@ def _begin(visit: Visit) -> tuple[UUID, Attempt] | Response:
         account_id, email = account.id, account.email
     attempt = Attempt(visit.platform.settings, visit.request, email)
     if wait := count(visit, attempt):
-        message = TOO_MANY.format(-(-wait // 60))
+        message = too_many(wait)
         return _form(visit, return_to, message=message, status=429, retry_after=wait)
     return account_id, attempt
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Deployment, deploy
-from tests.platform.conftest import Live, running
+from tests.platform.conftest import Live, served
 from tests.servers.postgres import PostgresServer
 
 
@@ -18,5 +18,5 @@ def deployment(postgres_server: PostgresServer) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="package")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
-    with running(deployment, ui_url) as platform:
+    with served(deployment, ui_url, "127.0.0.1") as platform:
         yield platform
