@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth.models import Grant
@@ -47,7 +47,5 @@ def end_all(core: Session, account_id: UUID, *, but: UUID | None = None) -> int:
     return len(core.execute(ended.returning(SigninSession.id)).all())
 
 
-def _revoke(core: Session, *those: object) -> None:
-    core.execute(
-        update(Grant).where(*those, Grant.revoked_at.is_(None)).values(revoked_at=func.now())  # type: ignore[arg-type] # conditions
-    )
+def _revoke(core: Session, *those: ColumnElement[bool]) -> None:
+    core.execute(update(Grant).where(*those, Grant.revoked_at.is_(None)).values(revoked_at=func.now()))

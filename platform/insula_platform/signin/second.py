@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -34,7 +33,6 @@ def second_form(visit: Opened, return_to: str = "") -> Response:
 def second_code(visit: Sent) -> Response:
     """Check the code; on success a session."""
     return_to, code = visit.given.get("return_to", ""), visit.given.get("code", "")
-    again = partial(_form, visit, return_to)
     begun = _begin(visit)
     if isinstance(begun, Response):
         return begun
@@ -48,7 +46,7 @@ def second_code(visit: Sent) -> Response:
             attempt.succeeded(core)
             return completion.complete(core, visit, account, [*step.amr, "otp", "mfa"], return_to)
     refuse(visit)
-    return again(message=_WRONG, status=403)
+    return _form(visit, return_to, message=_WRONG, status=403)
 
 
 @router.post("/signin/second/passkey")
