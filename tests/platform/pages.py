@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from insula_platform.email_links.service import send_reset
 from insula_platform.federation.service import Setup, put_provider
-from insula_platform.oauth.models import fingerprint
+from insula_platform.oauth.models import Client, Consent, fingerprint
 from insula_platform.people import Account
 from insula_tenants.audit import SYSTEM
 from insula_tenants.invitations import invite
@@ -208,6 +208,42 @@ def _device_refused(visitor: Visitor) -> None:
     visitor.page.locator(".message:visible").wait_for()
 
 
+def _app_of_others(visitor: Visitor, *, allow: bool = False) -> None:
+    """An authorization request of an app that the tenant's admins have registered."""
+    client_id, callback = f"acme-{secrets.token_hex(6)}", "https://plan.example/callback"
+    with visitor.live.deployment.databases.core() as core:
+        account = core.query(Account).filter_by(email="ada@example.com").one()
+        core.add(
+            Client(
+                client_id=client_id,
+                tenant_id=visitor.live.deployment.acme.id,
+                name="Floor plan",
+                scope="openid readings:read devices:read",
+                grant_types=["authorization_code", "refresh_token"],
+                redirect_uris=[callback],
+            )
+        )
+        core.flush()
+        if allow:
+            core.add(
+                Consent(
+                    account_id=account.id,
+                    client_id=client_id,
+                    tenant_id=visitor.live.deployment.acme.id,
+                    scope="openid readings:read",
+                )
+            )
+    wanted = {"client_id": client_id, "redirect_uri": callback, "scope": "openid readings:read devices:read"}
+    visitor.be(
+        "ada@example.com", f"/oauth/authorize?{urlencode(Authorization(visitor.live, **wanted).parameters)}"
+    )
+
+
+def _consents(visitor: Visitor) -> None:
+    _app_of_others(visitor, allow=True)
+    visitor.open("/account/consents")
+
+
 def opened(path: str) -> Callable[[Visitor], None]:
     """A page that needs nothing but its address."""
     return lambda visitor: visitor.open(path)
@@ -248,6 +284,12 @@ PAGES: dict[str, tuple[str, Callable[[Visitor], None]]] = {
     "new app": ("Add an authenticator app", _new_app),
     "recovery codes": ("Your recovery codes", _recovery_codes),
     "sessions": ("Sessions", _sessions),
+    "consent": ("Let Floor plan act for you?", _app_of_others),
+    "consent, for more": (
+        "Let Floor plan act for you?",
+        lambda visitor: _app_of_others(visitor, allow=True),
+    ),
+    "programs": ("Programs you let in", _consents),
     "device": ("Connect a device", signed_in("/device")),
     "device, wrong code": ("Connect a device", _device_refused),
     "device, tenants": ("Choose a tenant", lambda visitor: _device_code(visitor, "erin@example.com")),

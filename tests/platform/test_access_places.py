@@ -7,7 +7,7 @@ here; one that changes something and takes a body must be registered in `CHANGES
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -88,8 +88,20 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
         TelemetryWriter(connection).write([batch])
     with deployment.databases.tenant(context) as session:
         letter = list_letters(session, Which(device=device))[0].id
-    nobody = UUID(int=0)
-    return House(context, device, word, value, point, space or 2**30, letter, nobody, nobody, nobody, nobody)
+    # Members, programs and exports stand nowhere.
+    rest = {field.name: UUID(int=0) for field in fields(House)}
+    return House(
+        **rest
+        | {
+            "context": context,
+            "device": device,
+            "secret": word,
+            "value": value,
+            "point": point,
+            "space": space or 2**30,
+            "letter": letter,
+        }
+    )
 
 
 def _person(live: Live, places: Places) -> str:

@@ -24,7 +24,6 @@ from insula_platform.oauth.clients import (
     UI_CLIENT_ID,
     create_operator_client,
     create_service_client,
-    delete_service_client,
 )
 from insula_platform.oauth.models import Client, Grant, fingerprint
 from insula_platform.oauth.tokens import write_access_token
@@ -198,7 +197,7 @@ def test_a_token_that_was_called_back_is_refused(held: Held, which: str):
 
 
 def _delete(core: Session, held: Held) -> None:
-    delete_service_client(core, held.live.deployment.acme, held.client[0])
+    core.delete(core.get_one(Client, held.client[0]))
 
 
 def _disable(core: Session, held: Held) -> None:

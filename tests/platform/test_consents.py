@@ -92,7 +92,7 @@ def ask(browser: Browser, asked: Authorization) -> httpx.Response:
 
 
 def is_question(page: httpx.Response) -> bool:
-    return page.status_code == 200 and "<h1>Let Floor plan in?</h1>" in page.text
+    return page.status_code == 200 and "<h1>Let Floor plan act for you?</h1>" in page.text
 
 
 def words(page: httpx.Response) -> list[str]:

@@ -107,8 +107,12 @@ def test_every_template_is_on_a_page_of_the_list():
     assert unseen == {
         "account_base.html",  # what others extend
         "base.html",
-        "error.html",  # its heading is a value: "This link does not work"
-        "join.html",  # so is this: "Join Acme"
+        "consent.html",  # its heading has a value in it: "Let Floor plan act for you?"
+        "device_consent.html",  # so have these
+        "device_done.html",
+        "error.html",
+        "join.html",
         "join_signed_in.html",
+        "leaving.html",  # gone as soon as it is there; `test_consents.py` sees it pass
         "other_address.html",
     }

@@ -54,7 +54,8 @@ def sign_in(
             page = browser.submit(browser.open("/device"), user_code=codes["it"].user_code)
             if "tenant" in answers:
                 page = browser.submit(page, tenant=answers["tenant"])
-            browser.submit(page, decision=answers.get("decision", "allow"))
+            done = browser.submit(page, decision=answers.get("decision", "allow"))
+        assert "connected" in done.text, "the command would ask for ten minutes"
 
     with patch.context() as for_now:
         for_now.setattr(PlatformClient, "begin", begun)
