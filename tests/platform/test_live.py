@@ -22,7 +22,7 @@ from insula_platform.app import create_app
 from insula_platform.live import listener as listener_module
 from insula_platform.live.hub import LiveHub, TooManyStreams
 from insula_platform.live.listener import Listener, Wanted
-from insula_platform.oauth.clients import create_service_client, delete_service_client, service_clients
+from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.models import Client
 from insula_platform.oauth.tokens import write_access_token
 from insula_platform.readings.schemas import LatestValue
@@ -127,8 +127,10 @@ def token_of(live: Live, tenant: str = "acme", *, lifetime: int = 600, program: 
     """Of this service client of the tenant; else of the one that is there from the start."""
     settings = live.settings.model_copy(update={"access_token_lifetime": lifetime})
     with live.deployment.databases.core() as core:
-        first = service_clients(core, getattr(live.deployment, tenant))[0].client_id
+        own = select(Client.client_id).where(Client.tenant_id == getattr(live.deployment, tenant).id)
+        first = core.scalars(own.order_by(Client.name, Client.client_id)).first()
     program = program or first
+    assert program
     return write_access_token(
         settings,
         live.platform.signing_keys.signing_key(),
@@ -391,7 +393,7 @@ def test_a_stream_ends_with_what_allowed_it_and_anothers_goes_on(
         stream.skip_to("snapshot")
         other.skip_to("snapshot")
         with deployment.databases.core() as core:
-            delete_service_client(core, deployment.acme, program)
+            core.delete(core.get_one(Client, program))
         end = stream.skip_to("end")
         assert (end["reason"], "not registered" in end["detail"]) == ("access_ended", True)
         assert stream.next() == ("closed", None)
