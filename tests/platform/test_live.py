@@ -130,6 +130,7 @@ def token_of(live: Live, tenant: str = "acme", *, lifetime: int = 600, program: 
         query = select(Client.client_id).where(Client.tenant_id == getattr(live.deployment, tenant).id)
         first = core.scalars(query.where(Client.name == "listener")).first()
     program = program or first
+    assert program
     return write_access_token(
         settings,
         live.platform.signing_keys.signing_key(),
