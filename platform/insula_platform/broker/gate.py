@@ -35,6 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from insula_platform.broker.device_logins import REMEMBERED, DeviceLogins
 from insula_tenants.broker.passwords import PasswordHash, hash_password, verify_password
 from insula_tenants.broker.rules import rules_of
+from insula_tenants.names import parse_username
 
 log = logging.getLogger("insula.broker")
 
@@ -166,7 +167,7 @@ class Gate:
         kept = await self._verify(username, connect.password)
         if connect.will_flag and not rules.may_publish(connect.will_topic or ""):
             raise Refused(NOT_AUTHORIZED)
-        if username not in self._services and connect.client_id != username:
+        if (login := parse_username(username)) and connect.client_id != login.client_id:
             raise Refused(IDENTIFIER_REJECTED)
         connection = Connection(connect, packet, kept, writer)
         while older := self._live.get(connect.client_id):

@@ -1,12 +1,13 @@
 """Logins in Mosquitto's dynamic-security plugin, by the commands it takes on `$CONTROL/dynamic-security/v1`.
 
-Each login has a role of its own: Mosquitto 2.0 knows no `%u` in these rules. The plugin answers on a topic
-that every administrator hears, so each command carries data to find its answer by. Commands and answers:
-https://mosquitto.org/documentation/dynamic-security/
+Each device has a role of its own, which its logins share: Mosquitto 2.0 knows no `%u` in these rules. The
+plugin answers on a topic that every administrator hears, so each command carries data to find its answer by.
+Commands and answers: https://mosquitto.org/documentation/dynamic-security/
 
-A device is bound to its user name as client id too (see `rules`). Mosquitto's `use_username_as_clientid`
-would spare devices that setting, but must stay off: seen with 2.0.11, and the same in the source of 2.0.22, a
-client without any login can then remove the session of any client id it names, with all that is queued there.
+A device is bound to its client id too, whichever of its logins it uses (see `rules`). Mosquitto's
+`use_username_as_clientid` would spare devices that setting, but must stay off: seen with 2.0.11, and the same
+in the source of 2.0.22, a client without any login can then remove the session of any client id it names,
+with all that is queued there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from insula_tenants.broker.rules import (
     device_rules,
     service_rules,
 )
-from insula_tenants.names import check_slug, device_topic, mqtt_username
+from insula_tenants.names import check_slug, device_topic, mqtt_username, parse_username
 
 Command = dict[str, Any]
 Answer = dict[str, Any]
@@ -45,8 +46,9 @@ NOT_THERE = {"Client not found", "Role not found"}
 
 
 def device_role(username: str) -> str:
-    """Name of the role of the device with this user name."""
-    return f"device/{username}"
+    """Name of the role of the device that has this login."""
+    login = parse_username(username)
+    return f"device/{login.client_id if login else username}"
 
 
 def service_role(service: str) -> str:
@@ -144,8 +146,9 @@ class DynamicSecurity:
             ]
             for start in range(0, len(commands), LOGINS_PER_MESSAGE):
                 conversation.say(commands[start : start + LOGINS_PER_MESSAGE], tolerated=NOT_THERE)
-            for name in names:
-                conversation.forget_retained(device_topic(tenant_slug, name.partition("/")[2], "desired"))
+            devices = {login.device for name in names if (login := parse_username(name))}
+            for device in sorted(devices):
+                conversation.forget_retained(device_topic(tenant_slug, device, "desired"))
 
     def logins_of(self, tenant_slug: str) -> list[str]:
         """See `BrokerAccess.logins_of`."""

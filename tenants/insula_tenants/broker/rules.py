@@ -17,8 +17,10 @@ The services speak among themselves on topics that no device may use, neither wa
     insula/replay/{tenant}                                         platform -> ingest
 
 A client id is no less of a name than a user name: who connects under another's ends that session and drops
-what is queued for it. So a device must give its user name, `{tenant}/{device}`, as its client id too. The
-services choose theirs, one for each of their processes.
+what is queued for it. So a device must give `{tenant}/{device}` as its client id. Its first login has that as
+its user name too, a later one, of a rotation, `{tenant}/{device}/{n}`: the broker has one password for a user
+name, and for a while both are good. They are one device, with the same rules, one session, and one connection
+at a time. The services choose their client ids, one for each of their processes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from functools import lru_cache
 
 from insula_tenants.broker.topics import LIVE_VALUES, LIVE_WANTED, REPLAY
 from insula_tenants.errors import InvalidInput
-from insula_tenants.names import check_slug, device_topic, is_slug
+from insula_tenants.names import check_slug, device_topic, parse_username
 
 INGEST = "insula-ingest"
 """Login of the service that takes in what devices send."""
@@ -106,11 +108,14 @@ def service_rules(service: str) -> Rules:
 
 
 def rules_of(username: str) -> Rules | None:
-    """The rules of a user name, `{tenant}/{device}` or a service's; None when it can be nobody's."""
+    """The rules of a user name, a device's or a service's; None when it can be nobody's.
+
+    A device's logins, `{tenant}/{device}` and `{tenant}/{device}/{n}`, have the same ones.
+    """
     if username in _SERVICES:
         return _SERVICES[username]
-    tenant, _, device = username.partition("/")
-    return device_rules(tenant, device) if is_slug(tenant) and is_slug(device) else None
+    login = parse_username(username)
+    return device_rules(login.tenant, login.device) if login else None
 
 
 def _of_all_devices(*leaves: str) -> tuple[str, ...]:
