@@ -82,8 +82,9 @@ def add_device(
 
 
 def _told(settings: TenantsSettings, tenant: str, slug: str, password: str) -> AddedDevice:
+    host, port, _ = settings.devices_broker
     return AddedDevice(
-        broker=f"{settings.mqtt_host}:{settings.mqtt_port}",
+        broker=f"{host}:{port}",
         username=mqtt_username(tenant, slug),
         password=password,
         topic=device_topic(tenant, slug, "telemetry"),

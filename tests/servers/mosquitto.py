@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from insula_platform.broker import mosquitto_command
 from insula_tenants.broker import CONTROL, INGEST, PLATFORM, new_password
 from insula_tenants.broker.dynamic_security import DynamicSecurity
+from tests.servers.certificates import ServerFiles
 from tests.servers.programs import program
 
 
@@ -102,10 +103,13 @@ class MosquittoServer(BrokerProcess):
 class SecuredMosquitto(BrokerProcess):
     """Mosquitto as `insula demo` runs it: each device and service has a login."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, files: ServerFiles | None = None) -> None:
+        """With `files` it has a second listener, over TLS, on `tls_port`."""
         program("mosquitto")
         directory.mkdir(exist_ok=True)
         self.port = free_port()
+        self.files = files
+        self.tls_port = free_port() if files else None
         self.passwords = {name: new_password() for name in (INGEST, CONTROL, PLATFORM)}
         super().__init__(directory, [])
 
@@ -113,6 +117,9 @@ class SecuredMosquitto(BrokerProcess):
         """Prepare the files, start, and wait until it accepts connections."""
         services = {name: SecretStr(password) for name, password in self.passwords.items()}
         self._command = mosquitto_command(self.directory / "state", self.port, services)
+        if self.files:
+            with Path(self._command[-1]).open("a", encoding="utf-8") as configuration:
+                configuration.write(f"listener {self.tls_port} 127.0.0.1\n{self.files.mosquitto}")
         self.launch(self.port)
         return self
 

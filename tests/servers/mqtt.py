@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import ssl
 import time
 from typing import Any, Literal, NamedTuple, Self
 
@@ -38,6 +39,7 @@ class MqttClient:
         persistent: bool = False,
         acknowledge: bool = True,
         will: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.port = port
         self.persistent = persistent
@@ -56,6 +58,8 @@ class MqttClient:
         )
         if username is not None:
             self._client.username_pw_set(username, password)
+        if tls is not None:
+            self._client.tls_set_context(tls)
         if will is not None:
             self._client.will_set(*will, qos=1)
         answer = self._answers.put

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from insula_tenants.broker.access import RegistryReader
 from insula_tenants.broker.dynamic_security import DynamicSecurity
 from insula_tenants.errors import ConfigurationError, InvalidInput
 from insula_tenants.settings import TenantsSettings
+from tests.servers.certificates import server_files
 from tests.servers.mosquitto import MosquittoServer, SecuredMosquitto, free_port
 from tests.servers.mqtt import MqttClient
 from tests.waiting import eventually
@@ -282,3 +284,22 @@ def test_the_settings_choose_the_access():
     )
     with pytest.raises(ConfigurationError, match="INSULA_BROKER_ADMIN_PASSWORD"):
         broker_access(TenantsSettings(broker_access="dynamic-security"))
+
+
+def test_devices_are_granted_and_speak_over_tls(tmp_path: Path):
+    files = server_files(tmp_path / "certificates")
+    server = SecuredMosquitto(tmp_path / "broker", files).start()
+    settings = TenantsSettings(
+        mqtt_port=server.tls_port,
+        mqtt_tls=True,
+        mqtt_ca_file=files.authority,
+        broker_access="dynamic-security",
+        broker_admin_password=server.passwords[CONTROL],
+    )
+    password = new_password()
+    broker_access(settings).grant("acme", "meter-1", password)
+    trusting = ssl.create_default_context(cafile=files.authority)
+    with MqttClient(server.tls_port, "acme/meter-1", password, tls=trusting) as device:
+        assert device.publish(f"{OWN}/telemetry", "1") == "taken"
+        assert device.publish("tenants/acme/devices/meter-2/telemetry", "1") == "refused"
+    server.stop()

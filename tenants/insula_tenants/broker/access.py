@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from insula_tenants.broker.rules import device_rules, service_rules
+from insula_tenants.broker.tls import broker_tls
 from insula_tenants.errors import ConfigurationError, InsulaError, InvalidInput
 from insula_tenants.names import check_slug, mqtt_username, parse_username
 from insula_tenants.settings import TenantsSettings
@@ -230,4 +231,5 @@ def broker_access(settings: TenantsSettings) -> BrokerAccess:
         settings.mqtt_port,
         settings.broker_admin_username,
         settings.broker_admin_password.get_secret_value(),
+        broker_tls(settings),
     )

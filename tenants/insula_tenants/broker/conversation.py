@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import queue
 import secrets
+import ssl
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -32,7 +33,9 @@ until it is through with the message."""
 class Conversation:
     """One connection of an administrator, and the answers that arrive on it."""
 
-    def __init__(self, address: tuple[str, int], username: str, password: str) -> None:
+    def __init__(
+        self, address: tuple[str, int], username: str, password: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._address = address
         self._username = username
         self._client = mqtt.Client(
@@ -42,6 +45,8 @@ class Conversation:
             reconnect_on_failure=False,
         )
         self._client.username_pw_set(username, password)
+        if tls is not None:
+            self._client.tls_set_context(tls)
         self._client.connect_timeout = TIMEOUT
         self._arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         # The callbacks hold the queue and not this object: in a circle of references, paho's sockets would

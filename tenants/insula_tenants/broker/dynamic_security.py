@@ -10,6 +10,7 @@ with all that is queued there.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -62,11 +63,14 @@ def access_list(rules: Rules) -> list[dict[str, object]]:
 class DynamicSecurity:
     """`BrokerAccess` for Mosquitto. Each call is one short connection, so it may be used from any thread."""
 
-    def __init__(self, host: str, port: int, username: str, password: str) -> None:
-        """`username` is a login with the rules of `insula-control`."""
+    def __init__(
+        self, host: str, port: int, username: str, password: str, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`username` is a login with the rules of `insula-control`; without `tls` it goes in the clear."""
         self._address = (host, port)
         self._username = username
         self._password = password
+        self._tls = tls
 
     def grant(self, tenant_slug: str, device_slug: str, password: str, username: str | None = None) -> None:
         """See `BrokerAccess.grant`."""
@@ -184,7 +188,7 @@ class DynamicSecurity:
 
     @contextmanager
     def _connected(self) -> Iterator[Conversation]:
-        conversation = Conversation(self._address, self._username, self._password)
+        conversation = Conversation(self._address, self._username, self._password, self._tls)
         try:
             conversation.open()
             yield conversation
