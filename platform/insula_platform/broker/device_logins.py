@@ -12,7 +12,7 @@ from sqlalchemy import text
 from insula_tenants.broker.passwords import PasswordHash, verify_password
 from insula_tenants.database import Databases
 from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
-from insula_tenants.names import is_slug, mqtt_username
+from insula_tenants.names import mqtt_username, parse_username
 from insula_tenants.registry import resolve_tenant
 
 REMEMBERED = 2.0
@@ -20,8 +20,9 @@ REMEMBERED = 2.0
 A wrong one is looked up each time, so that a new password counts at once."""
 
 _QUERY = text(
-    "SELECT d.slug, c.password_hash, c.salt, c.iterations FROM device_credentials c"
+    "SELECT d.slug, c.number, c.password_hash, c.salt, c.iterations FROM device_credentials c"
     " JOIN devices d ON d.id = c.device_id WHERE d.slug = ANY(:slugs)"
+    " AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now())"
 )
 
 
@@ -56,9 +57,8 @@ class DeviceLogins:
     def _read(self, usernames: Iterable[str]) -> dict[str, PasswordHash]:
         devices: defaultdict[str, list[str]] = defaultdict(list)
         for username in usernames:
-            tenant, _, device = username.partition("/")
-            if is_slug(tenant) and is_slug(device):
-                devices[tenant].append(device)
+            if login := parse_username(username):
+                devices[login.tenant].append(login.device)
         found: dict[str, PasswordHash] = {}
         for tenant, slugs in devices.items():
             found |= self._read_tenant(tenant, slugs)
@@ -70,7 +70,7 @@ class DeviceLogins:
                 context = resolve_tenant(core, tenant)
             with self._databases.tenant(context) as session:
                 return {
-                    mqtt_username(tenant, row.slug): PasswordHash(
+                    mqtt_username(tenant, row.slug, row.number): PasswordHash(
                         bytes(row.password_hash), bytes(row.salt), row.iterations
                     )
                     for row in session.execute(_QUERY, {"slugs": slugs})
