@@ -63,6 +63,12 @@ def find_type(session: Session, slug: str) -> TypeView:
     raise NotFound(f"there is no device type {slug!r}")
 
 
+def lock_type(session: Session, slug: str) -> TypeView:
+    """The type as it is, and stays until the transaction ends; `NotFound` when there is none."""
+    session.execute(select(DeviceType.id).where(DeviceType.slug == slug).with_for_update())
+    return find_type(session, slug)
+
+
 def list_types(session: Session) -> list[TypeView]:
     """The tenant's own types, by name, then the built-in ones."""
     own = [_own(row) for row in session.scalars(select(DeviceType).order_by(DeviceType.name, DeviceType.id))]
