@@ -19,6 +19,8 @@ from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.certificates.routes import lists as certificate_lists
+from insula_platform.certificates.routes import router as certificates
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
 from insula_platform.invitations.routes import router as invitations
@@ -155,6 +157,8 @@ def include_routers(app: FastAPI) -> None:
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
     app.include_router(spaces)
     app.include_router(devices)
+    app.include_router(certificates)
+    app.include_router(certificate_lists)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)
