@@ -31,6 +31,7 @@ from insula_ingest.messages import Message
 from insula_ingest.packets import PacketSplitter
 from insula_ingest.settings import IngestSettings
 from insula_tenants.broker.tls import broker_tls
+from insula_tenants.errors import ConfigurationError
 from insula_tenants.telemetry.write import MAX_KEPT_PAYLOAD
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,13 @@ class MqttSource:
     """The messages of all tenants, each acknowledged only when `acknowledge` is called."""
 
     def __init__(self, settings: IngestSettings) -> None:
-        """Nothing is connected before `start`."""
+        """Nothing is connected before `start`. `ConfigurationError` for settings that would lose messages."""
+        if settings.ingest_share and settings.broker_access == "x509":
+            msg = (
+                "INSULA_INGEST_SHARE is true while INSULA_BROKER_ACCESS is x509: a device could join "
+                "the shared subscription and drop its share. Run one ingest process, without sharing"
+            )
+            raise ConfigurationError(msg)
         self._settings = settings
         self._five = settings.mqtt_version == "5"
         self._client = self._make_client()

@@ -19,6 +19,8 @@ from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.certificates.routes import lists as certificate_lists
+from insula_platform.certificates.routes import router as certificates
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.credential_routes import router as credentials
 from insula_platform.devices.point_routes import router as points
@@ -161,6 +163,8 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(points)
     app.include_router(credentials)
     app.include_router(device_types)
+    app.include_router(certificates)
+    app.include_router(certificate_lists)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from insula_tenants.broker.access import (
     DeviceGrant,
@@ -66,6 +66,8 @@ def access_list(rules: Rules) -> list[dict[str, object]]:
 
 class DynamicSecurity:
     """`BrokerAccess` for Mosquitto. Each call is one short connection, so it may be used from any thread."""
+
+    takes: Literal["password", "certificate"] = "password"
 
     def __init__(
         self, host: str, port: int, username: str, password: str, tls: ssl.SSLContext | None = None
