@@ -312,11 +312,9 @@ def test_the_document_tells_a_stranger_all_that_is_needed(live: Live):
     schemas = document["components"]["schemas"]
     seen = 0
     for path, methods in document["paths"].items():
-        if not any(f"{{tenant}}/{part}" in path for part in ("devices", "points", "device-types")):
-            continue
         for method, operation in methods.items():
             where = f"{method} {path}"
-            if operation["operationId"].split("_")[0] not in {"get", "post", "patch", "put", "delete"}:
+            if not {"Devices", "Device types"} & set(operation.get("tags", ())):
                 continue
             seen += 1
             assert operation.get("description"), where

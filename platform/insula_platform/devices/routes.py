@@ -275,6 +275,8 @@ def _onboarded(
     with platform.databases.tenant(access.context) as session:
         view = find_device(session, device)
         points = list_points(session, device=device, limit=200)
+    if platform.broker.takes == "certificate":
+        password = None
     told: Told = tell(
         platform.settings, access.context.slug, device, points, username=username, password=password
     )
