@@ -85,6 +85,10 @@ class PlatformSettings(AddressSettings):
         description="What a broker that asks over HTTP sends as its bearer token; without it the API answers "
         "no broker.",
     )
+    broker_services: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Passwords of the services at a broker that asks over HTTP, by login, as a JSON object.",
+    )
     live_streams_per_tenant: int = Field(
         default=50, ge=1, description="Streams of live values that a tenant may have open at an API process."
     )

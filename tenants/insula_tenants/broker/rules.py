@@ -49,6 +49,9 @@ DYNAMIC_SECURITY = "$CONTROL/dynamic-security/v1"
 """Topic that Mosquitto's dynamic-security plugin takes commands on."""
 DYNAMIC_SECURITY_RESPONSE = f"{DYNAMIC_SECURITY}/response"
 
+BROKER_LOG = "$SYS/broker/log/N"
+"""Topic of Mosquitto's notices, where its log goes to topics: ingest hears there what was refused."""
+
 TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
 """What devices send to ingest, below their own topic."""
 RESULTS = ("commands/+/result",)
@@ -136,6 +139,7 @@ _SERVICES = {
             *(f"$share/{SHARE_GROUP}/{one}" for one in (*_of_all_devices(*TELEMETRY), REPLAY)),
             LIVE_WANTED,
             REPLAY,
+            BROKER_LOG,
         ),
     ),
     PLATFORM: Rules(publish=(LIVE_WANTED, REPLAY), subscribe=(LIVE_VALUES,)),
