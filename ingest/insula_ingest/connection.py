@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,6 +21,10 @@ from insula_ingest.messages import Message
 from insula_ingest.packets import PacketSplitter, pubacks
 
 _READ = 128 * 1024
+"""Bytes to read at once: more than a TLS record's 16 KiB, so that none is left behind in the TLS layer, where
+`select` cannot see it."""
+_HANDSHAKE = 10.0
+"""Seconds that a TLS handshake may take."""
 _TCP_KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 
 
@@ -28,25 +33,46 @@ class MessageSocket:
 
     def __init__(self, raw: socket.socket, splitter: PacketSplitter) -> None:
         self._raw = raw
+        self._in_records = isinstance(raw, ssl.SSLSocket)
+        """TLS gives what it reads record by record, of at most 16 KiB."""
         self._splitter = splitter
         self._for_paho = bytearray()
         self._ended: OSError | None = None
         self._unsent = bytearray()
+        self.reading_waits_to_write = False
+        """TLS has to send something before it can read on: call `receive` when the socket takes bytes."""
+        self.writing_waits_to_read = False
+        """TLS has to read something before it can send on: call `flush` when the socket has bytes."""
 
     def receive(self) -> list[Message]:
         """Read once from the kernel: the messages that came whole; what is for paho is `pending`."""
         try:
-            chunk = self._raw.recv(_READ)
-            if not chunk:
-                raise ConnectionResetError("the broker has closed the connection")
-            messages, others = self._splitter.feed(chunk)
-        except BlockingIOError:
-            return []
+            messages, others = self._splitter.feed(self._read())
         except OSError as error:
             self._ended = error
             return []
         self._for_paho += others
         return messages
+
+    def _read(self) -> bytes:
+        """What has come. Where the connection has ended, the end is noted behind it."""
+        self.reading_waits_to_write = False
+        read = bytearray()
+        try:
+            while len(read) < _READ:
+                chunk = self._raw.recv(_READ)
+                if not chunk:
+                    raise ConnectionResetError("the broker has closed the connection")
+                read += chunk
+                if not self._in_records:
+                    break  # the kernel gave all it has
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except ssl.SSLWantWriteError:
+            self.reading_waits_to_write = True
+        except OSError as error:
+            self._ended = error
+        return bytes(read)
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Queue a PUBACK for each packet identifier."""
@@ -71,10 +97,16 @@ class MessageSocket:
 
     def flush(self) -> bool:
         """Send what waits; whether the kernel took all of it. A broken connection is told by `recv`."""
+        self.writing_waits_to_read = False
         while self._unsent:
             try:
+                # After a TLS socket took nothing, it must be offered the same bytes again. It is: they stay
+                # at the front.
                 sent = self._raw.send(self._unsent)
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                return False
+            except ssl.SSLWantReadError:
+                self.writing_waits_to_read = True
                 return False
             except OSError as error:
                 self._ended = self._ended or error
@@ -102,10 +134,20 @@ class MessageClient(mqtt.Client):
 
     link: MessageSocket | None = None
     new_splitter: Callable[[], PacketSplitter]
+    tls: ssl.SSLContext | None = None
+    """Set here and not by `tls_set_context`: paho gives the handshake as long as MQTT's keep-alive, and that
+    is off."""
 
     def _create_socket(self) -> Any:
         raw: Any = super()._create_socket()
         _keep_alive(raw)
+        if self.tls is not None:
+            raw.settimeout(_HANDSHAKE)
+            try:
+                raw = self.tls.wrap_socket(raw, server_hostname=self.host)
+            except OSError:
+                raw.close()
+                raise
         self.link = MessageSocket(raw, self.new_splitter())
         return self.link
 

@@ -30,6 +30,8 @@ from insula_ingest.connection import MessageClient, MessageSocket
 from insula_ingest.messages import Message
 from insula_ingest.packets import PacketSplitter
 from insula_ingest.settings import IngestSettings
+from insula_tenants.broker.tls import broker_tls
+from insula_tenants.errors import ConfigurationError
 from insula_tenants.telemetry.write import MAX_KEPT_PAYLOAD
 
 log = logging.getLogger(__name__)
@@ -51,9 +53,16 @@ class MqttSource:
     """The messages of all tenants, each acknowledged only when `acknowledge` is called."""
 
     def __init__(self, settings: IngestSettings) -> None:
-        """Nothing is connected before `start`."""
+        """Nothing is connected before `start`. `ConfigurationError` for settings that would lose messages."""
+        if settings.ingest_share and settings.broker_access == "x509":
+            msg = (
+                "INSULA_INGEST_SHARE is true while INSULA_BROKER_ACCESS is x509: a device could join "
+                "the shared subscription and drop its share. Run one ingest process, without sharing"
+            )
+            raise ConfigurationError(msg)
         self._settings = settings
         self._five = settings.mqtt_version == "5"
+        self._client = self._make_client()
         shared = [SHARE + each for each in TELEMETRY]
         self._filters, self._others = (
             (shared, list(TELEMETRY)) if settings.ingest_share else (list(TELEMETRY), shared)
@@ -72,7 +81,6 @@ class MqttSource:
         self._wakes, self._waker = socket.socketpair()
         self._wakes.setblocking(False)
         self._waker.setblocking(False)
-        self._client = self._make_client()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def handle(self, topic_filter: str, prefix: str, handler: Handler) -> None:
@@ -190,6 +198,7 @@ class MqttSource:
         )
         password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
         client.username_pw_set(settings.mqtt_username, password)
+        client.tls = broker_tls(settings)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -211,8 +220,8 @@ class MqttSource:
         while not self._stopping.is_set():
             try:
                 self._client.reconnect()
-            except OSError:
-                self._outage("the broker cannot be reached")
+            except OSError as error:
+                self._outage(f"the broker cannot be reached: {error.strerror or error}")
             else:
                 self._serve_whatever_comes()
                 if self._subscribed.is_set():
@@ -234,12 +243,16 @@ class MqttSource:
             return
         flushed = True
         while self._is_open(link):
-            reading: list[Any] = [self._wakes] if self._is_paused() else [self._wakes, link]
-            writing = [] if flushed and not client.want_write() else [link]
-            readable, _, _ = select.select(reading, writing, [], 1.0)
+            paused = self._is_paused()
+            reading: list[Any] = [self._wakes]
+            if link.writing_waits_to_read or not paused:
+                reading.append(link)
+            to_send = not flushed and not link.writing_waits_to_read
+            writing = [link] if to_send or client.want_write() or link.reading_waits_to_write else []
+            readable, writable, _ = select.select(reading, writing, [], 1.0)
             if self._wakes in readable:
                 self._wakes.recv(4096)
-            if link in readable:
+            if (link in readable and not paused) or (link.reading_waits_to_write and writable):
                 self._hand_over(link.receive())
             while link.pending() and self._is_open(link):
                 client.loop_read()

@@ -21,11 +21,19 @@ from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
+from insula_platform.broker.callbacks import callback_routes
+from insula_platform.broker.decisions import Decisions
+from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.certificates.routes import lists as certificate_lists
+from insula_platform.certificates.routes import router as certificates
 from insula_platform.clients.routes import router as clients
 from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
+from insula_platform.devices.credential_routes import router as credentials
+from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
+from insula_platform.devices.type_routes import router as device_types
 from insula_platform.federation.pages import router as federation_pages
 from insula_platform.federation.routes import router as federation_routes
 from insula_platform.federation.state import federation
@@ -62,6 +70,7 @@ from insula_platform.storage.routes import router as storage
 from insula_platform.usage.routes import router as usage
 from insula_tenants.administration import Administration
 from insula_tenants.broker import broker_access
+from insula_tenants.broker.refusals import Refusals
 from insula_tenants.database import AsyncDatabases, Databases
 from insula_tenants.errors import InsulaError
 
@@ -109,6 +118,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
         hub = LiveHub(async_databases, link, most=settings.live_streams_per_tenant)
         meter = Meter(databases)
+        refusals = Refusals()
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -125,7 +135,11 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             meter=meter,
             uploads=Uploads(),
             federation=federation(settings),
+            refusals=refusals,
         )
+        if settings.broker_callback_secret is not None:
+            decisions = Decisions(DeviceLogins(databases), settings.broker_services, refusals)
+            app.include_router(callback_routes(decisions, settings.broker_callback_secret))
         hub.start()
         if link is not None:
             link.start()
@@ -181,6 +195,11 @@ def include_routers(app: FastAPI) -> None:
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
     app.include_router(spaces)
     app.include_router(devices)
+    app.include_router(certificates)
+    app.include_router(certificate_lists)
+    app.include_router(points)
+    app.include_router(credentials)
+    app.include_router(device_types)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from insula_platform.storage.service import storage_of_all
+from insula_tenants.broker.tls import broker_tls
 from insula_tenants.database import Databases
 from insula_tenants.migrate import head
 from insula_tenants.registry import list_tenants
@@ -42,11 +43,21 @@ def examine() -> Iterator[Finding]:
         yield Finding("database", str(error.orig).splitlines()[0] + fix, False)
     finally:
         databases.close()
+    yield _examine_broker(settings)
+
+
+def _examine_broker(settings: TenantsSettings) -> Finding:
+    """Whether it accepts connections and, over TLS, shows a certificate that the services trust."""
+    where = f"{settings.mqtt_host}:{settings.mqtt_port}"
+    tls = broker_tls(settings)
     try:
-        socket.create_connection((settings.mqtt_host, settings.mqtt_port), timeout=3).close()
-        yield Finding("broker", f"{settings.mqtt_host}:{settings.mqtt_port} accepts connections", True)
+        with socket.create_connection((settings.mqtt_host, settings.mqtt_port), timeout=3) as raw:
+            if tls is None:
+                return Finding("broker", f"{where} accepts connections, in the clear", True)
+            with tls.wrap_socket(raw, server_hostname=settings.mqtt_host) as connection:
+                return Finding("broker", f"{where} accepts connections over {connection.version()}", True)
     except OSError as error:
-        yield Finding("broker", f"{settings.mqtt_host}:{settings.mqtt_port}: {error.strerror}", False)
+        return Finding("broker", f"{where}: {error.strerror or error}", False)
 
 
 def _examine_database(core: Session) -> Iterator[Finding]:

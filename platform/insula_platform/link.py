@@ -18,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from insula_platform.settings import PlatformSettings
 from insula_tenants.broker import BrokerRefused, BrokerUnreachable
+from insula_tenants.broker.tls import broker_tls
 from insula_tenants.broker.topics import LIVE_VALUES, replay_topic, tenant_of, values_topic, wanted_topic
 
 log = logging.getLogger("insula.link")
@@ -52,6 +53,8 @@ class BrokerLink:
         )
         password = settings.live_mqtt_password.get_secret_value() if settings.live_mqtt_password else None
         self._client.username_pw_set(self._username, password)
+        if (tls := broker_tls(settings)) is not None:
+            self._client.tls_set_context(tls)
         self._client.reconnect_delay_set(1, 10)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail

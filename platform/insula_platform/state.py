@@ -19,6 +19,7 @@ from insula_platform.settings import PlatformSettings
 from insula_platform.signin.throttle import Throttle
 from insula_tenants.administration import Administration
 from insula_tenants.broker import BrokerAccess
+from insula_tenants.broker.refusals import Refusals
 from insula_tenants.database import AsyncDatabases, Databases
 
 
@@ -42,6 +43,8 @@ class Platform:
     meter: Meter
     uploads: Uploads
     federation: Federation
+    refusals: Refusals
+    """What this process refused devices, as a broker that asks over HTTP; not yet written down."""
 
 
 def _current(request: Request) -> Platform:

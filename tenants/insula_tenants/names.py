@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import available_timezones
 
 from insula_tenants.errors import InvalidInput
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _POINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 
 CORE_SCHEMA = "insula"
@@ -57,9 +59,38 @@ def schema_of(tenant_slug: str) -> str:
     return "tenant_" + check_slug(tenant_slug, field="tenant").replace("-", "_")
 
 
-def mqtt_username(tenant_slug: str, device_slug: str) -> str:
-    """The MQTT user name of a device: `{tenant}/{device}`."""
-    return f"{tenant_slug}/{device_slug}"
+class DeviceLogin(NamedTuple):
+    """What an MQTT user name of a device says."""
+
+    tenant: str
+    device: str
+    number: int
+
+    @property
+    def client_id(self) -> str:
+        """The client id that all logins of the device must give: `{tenant}/{device}`."""
+        return mqtt_username(self.tenant, self.device)
+
+
+def mqtt_username(tenant_slug: str, device_slug: str, number: int = 1) -> str:
+    """The MQTT user name of a login: `{tenant}/{device}`, of the second one `{tenant}/{device}/2`."""
+    return f"{tenant_slug}/{device_slug}" + (f"/{number}" if number > 1 else "")
+
+
+def parse_username(username: str) -> DeviceLogin | None:
+    """What `mqtt_username` made this user name of; None when it can be no device's.
+
+    A login has one spelling: its number has no leading zero, and the first has none at all.
+    """
+    tenant, _, rest = username.partition("/")
+    device, slash, digits = rest.partition("/")
+    if not (is_slug(tenant) and is_slug(device)):
+        return None
+    if not slash:
+        return DeviceLogin(tenant, device, 1)
+    if not _NUMBER.fullmatch(digits) or digits == "1":
+        return None
+    return DeviceLogin(tenant, device, int(digits))
 
 
 def device_topic(tenant_slug: str, device_slug: str, leaf: str) -> str:

@@ -74,14 +74,35 @@ class TenantsSettings(InsulaSettings):
     )
     mqtt_host: str = Field(default="127.0.0.1", description="Host name of the MQTT broker.")
     mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")
+    mqtt_tls: bool = Field(default=False, description="Whether the services speak TLS to the broker.")
+    mqtt_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities that the broker's certificate is checked against, which "
+        "devices are told too; without it the services trust the system's.",
+    )
+    mqtt_cert_file: Path | None = Field(
+        default=None,
+        description="PEM file of the services' own certificate, for a listener that asks for one.",
+    )
+    mqtt_key_file: Path | None = Field(default=None, description="PEM file of its private key.")
+    mqtt_public_host: str | None = Field(
+        default=None, description="Host name of the broker as devices are told it; as the services' without."
+    )
+    mqtt_public_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port as devices are told it; as the services' without."
+    )
+    mqtt_public_tls: bool | None = Field(
+        default=None, description="Whether devices are told to speak TLS; as the services do without."
+    )
     mqtt_version: Literal["5", "3.1.1"] = Field(
         default="5", description="Protocol towards the broker. 3.1.1 is for brokers without MQTT 5."
     )
     broker_access: str = Field(
         default="none",
-        pattern="^(dynamic-security|none)$",
-        description="How device credentials reach the broker: Mosquitto's `dynamic-security` plugin, or "
-        "`none` when the broker asks the registry by itself.",
+        pattern="^(dynamic-security|x509|http|none)$",
+        description="How the broker knows devices: by Mosquitto's `dynamic-security` plugin, by certificates "
+        "(`x509`), by asking the API over `http`, or `none` for the embedded amqtt, which asks the registry. "
+        "See docs/broker.md.",
     )
     broker_admin_username: str = Field(
         default="insula-control", description="The broker login that provisions."
@@ -98,6 +119,15 @@ class TenantsSettings(InsulaSettings):
     dead_letters_bytes: int = Field(
         default=64 * 1024 * 1024, ge=65_536, description="Bytes of their payloads that are kept of a tenant."
     )
+
+    @property
+    def devices_broker(self) -> tuple[str, int, bool]:
+        """Host, port and whether to speak TLS, as devices are told."""
+        return (
+            self.mqtt_public_host or self.mqtt_host,
+            self.mqtt_public_port or self.mqtt_port,
+            self.mqtt_tls if self.mqtt_public_tls is None else self.mqtt_public_tls,
+        )
 
     def service_urls(self) -> dict[str, str]:
         """The services' URL of every database, by name; `ConfigurationError` without the first, `main`."""

@@ -74,6 +74,7 @@ OPEN = {
     "/oauth/token",
     "/oauth/userinfo",
     "/openapi.json",
+    "/pki/{key_id}.crl",
     "/readyz",
     "/reset",
     "/reset/password",
@@ -137,6 +138,10 @@ OWN: dict[str, Any] = {
     "group_id": lambda house: house.group,
     "resource_type": lambda _: "User",
     "schema": lambda _: "urn:ietf:params:scim:schemas:core:2.0:User",
+    "serial": lambda _: "5f1c",
+    "point_id": lambda house: house.point,
+    "number": lambda _: 1,
+    "type_id": lambda _: "shelly-plug",
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -170,6 +175,7 @@ ATTACKS: dict[str, Any] = {
     "bucket": lambda _: ("1d", "99999s", "1 day'", "0s", *HOSTILE),
     "aggregate": lambda _: ("mean", "pg_sleep(9)", *HOSTILE),
     "time_zone": lambda _: ("Europe/Brussels", "../../etc/passwd", "localtime", *HOSTILE),
+    "serial": _ids("serial"),
     "export_id": _ids("export_id"),
     "letter_id": _ids("letter_id"),
     "client_id": _ids("client_id"),
@@ -199,6 +205,15 @@ ATTACKS: dict[str, Any] = {
     ),
     "startIndex": lambda _: ("0", "9" * 18, *HOSTILE),
     "count": lambda _: ("0", "100000000", *HOSTILE),
+    "point_id": _ids("point_id"),
+    "number": _ids("number"),
+    "type_id": _ids("type_id"),
+    "search": lambda house: (house.secret, house.device, *HOSTILE),
+    "state": lambda _: ("active", *HOSTILE),
+    "type": lambda _: ("shelly-plug", *HOSTILE),
+    "gateway": _ids("device"),
+    "label": lambda house: (f"a={house.secret}", "a'=b", "=", *HOSTILE),
+    "Idempotency-Key": lambda _: HOSTILE,
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
@@ -249,6 +264,11 @@ def opens(attacker: Attacker, operation: Operation, house: House, token: str) ->
         assert answer.status_code == 403, answer.text
 
 
+def said(answer: httpx.Response) -> str:
+    """The answer, but for the path that was asked: problem details repeat it."""
+    return re.sub(r'"instance":"[^"]*"', '"instance":"…"', answer.text)
+
+
 def told(answer: httpx.Response, *names: str) -> tuple[int, str, dict[str, str]]:
     """What an answer says, the echo of the path's names and what is new each time apart."""
     body = re.sub(r'"complete_until":"[^"]*"', '"complete_until":"now"', answer.text)
@@ -285,7 +305,7 @@ def test_no_forged_token_opens_a_route(attacker: Attacker, acme: House, operatio
     for name, token in attacker.forgeries.items():
         answer = attacker.call(operation, url, token, query)
         assert answer.status_code == 401, (name, answer.text)
-        assert acme.secret not in answer.text, name
+        assert acme.secret not in said(answer), name
         assert attacker.call(operation, url_of(operation, "globex", acme), token, query).status_code == 401
 
 
@@ -306,7 +326,7 @@ def test_a_tenants_key_opens_no_door_of_the_operator_nor_the_other_way(
     for token, status in wrong.items():
         answer = attacker.call(operation, url, token, query)
         assert answer.status_code == status, answer.text
-        assert acme.secret not in answer.text
+        assert acme.secret not in said(answer)
 
 
 def test_the_providers_other_tokens_are_no_access_tokens(attacker: Attacker, acme: House):
@@ -357,8 +377,8 @@ def test_a_tenant_has_one_name(attacker: Attacker, acme: House, globex: House, o
         for token in (attacker.token("acme"), attacker.token("globex"), attacker.token(spoken)):
             answer = attacker.call(operation, url_of(operation, slug, acme), token, query)
             assert answer.status_code in {401, 404}, (name, answer.text)
-            assert acme.secret not in answer.text
-            assert globex.secret not in answer.text
+            assert acme.secret not in said(answer)
+            assert globex.secret not in said(answer)
         own = attacker.call(operation, url_of(operation, "acme", acme), attacker.token(spoken), query)
         assert own.status_code in {401, 404}, name
 

@@ -168,6 +168,7 @@ def lines_of(document: str) -> str:
     [
         ("backfill.md", ['"stored":1,"rejected":1', '"row":3,"field":"time"']),
         ("live.md", ["event: snapshot", "event: values", "meeting-room-1-temperature"]),
+        ("devices.md", ['"device":"lab-climate"', '"value":21.5,"in_range":true']),
         ("dead-letters.md", ["neither a finite number", '{"letters":1}']),
     ],
 )
@@ -176,7 +177,7 @@ def test_the_lines_of_the_documents_work_beside_it(
 ):
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "demo").symlink_to(demo.directory)
-    script = lines_of(document).replace("mosquitto_pub", program("mosquitto_pub"))
+    script = lines_of(document).replace("mosquitto_pub -h", f"{program('mosquitto_pub')} -h")
 
     def runs() -> bool:
         done = subprocess.run(

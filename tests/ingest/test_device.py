@@ -48,6 +48,7 @@ def locked_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitt
     directory = tmp_path_factory.mktemp("locked")
     acl = {
         "acme/lamp-1": f"topic write {LAMP}/#",
+        "acme/lamp-1/2": f"topic write {LAMP}/#",
         "acme/mute-1": "topic write tenants/acme/devices/mute-1/status",
         "listener": "topic read tenants/#",
     }
@@ -231,6 +232,20 @@ def test_a_right_password_is_accepted(locked_broker: MosquittoServer) -> None:
         with lamp(locked_broker.port) as device:
             device.publish({"illuminance": 1})
         listener.wait("telemetry", len)
+
+
+def test_a_later_login_publishes_as_the_same_device(locked_broker: MosquittoServer) -> None:
+    with listening(locked_broker.port, "listener") as listener:
+        with lamp(locked_broker.port, username="acme/lamp-1/2") as device:
+            device.publish({"illuminance": 2})
+            assert (device.name, device.username) == ("acme/lamp-1", "acme/lamp-1/2")
+        listener.wait("telemetry", len)
+
+
+@pytest.mark.parametrize("username", ["", "acme/lamp-2", "acme/lamp-1/", "acme/lamp-10/2", "acme/lamp-1/x"])
+def test_a_login_of_another_device_is_refused(username: str) -> None:
+    with pytest.raises(ValueError, match="no login of acme/lamp-1"):
+        lamp(free_port(), username=username)
 
 
 def test_a_refused_message_is_an_error_and_not_silence(locked_broker: MosquittoServer) -> None:

@@ -8,15 +8,18 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import delete
 
 from insula_platform.broker import amqtt_command, choose_broker, mosquitto_command, mosquitto_missing
 from insula_platform.broker import mosquitto as mosquitto_module
 from insula_tenants.broker import CONTROL, INGEST, new_password
-from insula_tenants.devices import create_device, list_devices, set_password
+from insula_tenants.devices import DeviceCredential, create_device, list_devices, set_password
+from insula_tenants.devices.credentials import add_login, end_logins, note_revoked
 from insula_tenants.errors import ConfigurationError
 from tests.conftest import Deployment
 from tests.servers.amqtt import AmqttServer
@@ -45,6 +48,34 @@ def password(deployment: Deployment) -> str:
             create_device(session, "meter-1", name="Meter 1")
         set_password(session, "meter-1", password)
     return password
+
+
+def test_each_login_of_a_device_is_good_until_its_own_end(
+    amqtt: AmqttServer, deployment: Deployment, password: str
+):
+    """amqtt asks the registry: the old login of a rotation, the new one, and neither after its end."""
+    with deployment.databases.tenant(deployment.acme) as session:
+        number = add_login(session, "meter-1", newer := new_password())
+
+    def connects(username: str, secret: str, client_id: str = "acme/meter-1") -> bool:
+        client = MqttClient(amqtt.port, username, secret, protocol="3.1.1", client_id=client_id)
+        try:
+            return client.connect()
+        finally:
+            client.close()
+
+    later = f"acme/meter-1/{number}"
+    assert connects("acme/meter-1", password)
+    assert connects(later, newer)
+    assert not connects(later, password)
+    assert not connects(later, newer, client_id=later), "the client id stays the device's"
+    with deployment.databases.tenant(deployment.acme) as session:
+        assert end_logins(session, "meter-1", datetime.now(UTC), but=number) == [1]
+        note_revoked(session, "meter-1", [1])
+    eventually(lambda: not connects("acme/meter-1", password), what="the end of the old login")
+    assert connects(later, newer)
+    with deployment.databases.tenant(deployment.acme) as session:
+        session.execute(delete(DeviceCredential).where(DeviceCredential.number == number))
 
 
 @pytest.fixture

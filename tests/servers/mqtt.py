@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import ssl
 import time
 from typing import Any, Literal, NamedTuple, Self
 
@@ -38,6 +39,7 @@ class MqttClient:
         persistent: bool = False,
         acknowledge: bool = True,
         will: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.port = port
         self.persistent = persistent
@@ -56,6 +58,8 @@ class MqttClient:
         )
         if username is not None:
             self._client.username_pw_set(username, password)
+        if tls is not None:
+            self._client.tls_set_context(tls)
         if will is not None:
             self._client.will_set(*will, qos=1)
         answer = self._answers.put
@@ -98,6 +102,10 @@ class MqttClient:
     def send(self, topic: str, payload: str) -> None:
         """Publish at QoS 1 without waiting for the answer."""
         self._client.publish(topic, payload, qos=1)
+
+    def send_at_most_once(self, topic: str, payload: str) -> None:
+        """Publish at QoS 0: a refusal is silent."""
+        self._client.publish(topic, payload, qos=0)
 
     def subscribe(self, topic_filter: str) -> bool:
         """Whether the broker grants the subscription."""

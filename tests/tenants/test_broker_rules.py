@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import paho.mqtt.client as mqtt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,9 @@ from insula_tenants.broker import (
     service_rules,
     verify_password,
 )
+from insula_tenants.broker.dynamic_security import device_role
 from insula_tenants.broker.rules import covers
+from insula_tenants.names import mqtt_username, parse_username
 
 ACME_1, ACME_2 = ("acme", "meter-1"), ("acme", "meter-2")
 OWN = "tenants/acme/devices/meter-1"
@@ -55,6 +58,24 @@ def test_rules_are_nobodys_for_a_name_that_is_nobodys():
     assert rules_of(INGEST) == service_rules(INGEST)
     for name in ("", "acme", "acme/+", "acme/meter-1/x", "insula-nothing"):
         assert rules_of(name) is None
+
+
+def test_all_logins_of_a_device_have_its_rules_and_its_client_id():
+    for number in (1, 2, 17):
+        username = mqtt_username(*ACME_1, number)
+        assert parse_username(username) == (*ACME_1, number)
+        assert rules_of(username) == device_rules(*ACME_1)
+        assert device_role(username) == "device/acme/meter-1"
+        assert parse_username(username).client_id == "acme/meter-1"
+    assert mqtt_username(*ACME_1, 1) == "acme/meter-1"
+    assert mqtt_username(*ACME_1, 2) == "acme/meter-1/2"
+
+
+@pytest.mark.parametrize("number", ["", "0", "1", "02", "+2", "-2", "2/2", "#", "٢", "2 ", "2\n", "9" * 30])
+def test_a_login_has_one_spelling(number: str):
+    """Else one that was revoked would be good under another."""
+    assert parse_username(f"acme/meter-1/{number}") is None
+    assert rules_of(f"acme/meter-1/{number}") is None
 
 
 def test_a_password_is_verified_by_its_hash_alone():

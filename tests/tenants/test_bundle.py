@@ -25,6 +25,8 @@ from insula_tenants.bundle.manifest import MEMBERS, REBUILT, TABLES, read_manife
 from insula_tenants.bundle.restore import import_bundle
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
+from insula_tenants.devices import NewPoint, TypeView
+from insula_tenants.devices.types import create_type
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.migrate import migrate
 from insula_tenants.registry import create_tenant, resolve_tenant
@@ -86,6 +88,11 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
         session.execute(text("INSERT INTO sites (name) VALUES ('to be deleted'), ('L''Île \"β\" \\N')"))
         session.execute(text("DELETE FROM sites WHERE name = 'to be deleted'"))
         session.execute(text("UPDATE devices SET space_id = NULL WHERE slug = 'device-3'"))
+        points = (NewPoint("power", unit="W", minimum=-1.5), NewPoint("door", states=("closed", "open")))
+        create_type(session, TypeView("desk-lamp", "Desk lamp «1»", "Ö", expected_interval=60, points=points))
+        session.execute(
+            text("""UPDATE devices SET type = 'desk-lamp', labels = '{"a": "é"}' WHERE slug = 'device-2'""")
+        )
         # A gateway that comes after its child.
         session.execute(
             text("UPDATE devices SET gateway_id = (SELECT max(id) FROM devices) WHERE slug = 'device-1'")

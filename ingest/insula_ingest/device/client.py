@@ -74,6 +74,7 @@ class Device:
         tenant: str,
         device: str,
         *,
+        username: str | None = None,
         password: str | None = None,
         host: str = "127.0.0.1",
         port: int = 1883,
@@ -89,7 +90,9 @@ class Device:
         `on_refused` is called, on the network thread, with each refusal of a message or of a later
         connection. `ValueError` names the argument that is wrong.
 
-        The client id is the user name: the broker takes no other, and so a device has one connection.
+        `username` is that of a login made later, `{tenant}/{device}/2`; without one it is the first's,
+        `{tenant}/{device}`. The client id is `{tenant}/{device}` with all of them: the broker takes no other,
+        and so a device has one connection.
         """
         for field, value in (("tenant", tenant), ("device", device)):
             if not _SLUG.fullmatch(value):
@@ -103,7 +106,11 @@ class Device:
             msg = f"device {tenant}/{device} has no password: give password=…, or set {PASSWORD_VARIABLE}"
             raise ValueError(msg)
         self.name = f"{tenant}/{device}"
-        """`{tenant}/{device}`, which is also the MQTT user name."""
+        """`{tenant}/{device}`, which is also the MQTT client id."""
+        self.username = username if username is not None else self.name
+        if self.username != self.name and not re.fullmatch(rf"{self.name}/[1-9][0-9]*", self.username):
+            msg = f"username {self.username!r} is no login of {self.name}: use a name like {self.name}/2"
+            raise ValueError(msg)
         self.dropped = 0
         """Messages pushed out of the full queue, unsent, since the start."""
         self._address = (host, port)
@@ -148,7 +155,7 @@ class Device:
             clean_session=None if self._protocol == mqtt.MQTTv5 else False,
             protocol=self._protocol,
         )
-        client.username_pw_set(self.name, password)
+        client.username_pw_set(self.username, password)
         if tls is not None:
             client.tls_set_context(tls)
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)

@@ -44,6 +44,7 @@ autosave_interval {autosave}
 max_queued_messages 0
 max_packet_size {max_packet_size}
 log_dest file {log}
+log_dest topic
 log_type error
 log_type warning
 log_type notice
@@ -129,8 +130,9 @@ def _read_devices(path: Path) -> list[dict[str, Any]]:
 def _all_logins(services: Mapping[str, SecretStr], devices: list[dict[str, Any]]) -> dict[str, Any]:
     """The plugin's file with these logins, and the present rules for each."""
     roles = [_role(service_role(service), service_rules(service)) for service in services]
-    names = [device["username"] for device in devices]
-    roles += [_role(device_role(name), rules) for name in names if (rules := rules_of(name))]
+    # By name: the logins of a device share its role.
+    bound = {device_role(one["username"]): rules for one in devices if (rules := rules_of(one["username"]))}
+    roles += [_role(name, rules) for name, rules in bound.items()]
     return {
         "defaultACLAccess": {
             "publishClientSend": False,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
+from insula_platform.devices.withdrawals import add_device_tasks
 from insula_platform.email_links.tasks import add_link_tasks
 from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.oauth.rotation import retire_superseded
@@ -92,6 +93,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
         await asyncio.to_thread(prepare_all, databases)
 
     add_bundle_tasks(app, settings, databases)
+    add_device_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
     add_link_tasks(app, settings, databases)
     add_mail_tasks(app, settings, databases)

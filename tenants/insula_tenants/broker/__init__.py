@@ -6,6 +6,8 @@ from insula_tenants.broker.access import (
     BrokerRefused,
     BrokerUnreachable,
     DeviceGrant,
+    Drift,
+    Login,
     RegistryReader,
     broker_access,
 )
@@ -31,6 +33,8 @@ __all__ = [
     "BrokerRefused",
     "BrokerUnreachable",
     "DeviceGrant",
+    "Drift",
+    "Login",
     "PasswordHash",
     "RegistryReader",
     "Rules",

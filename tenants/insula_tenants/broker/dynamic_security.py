@@ -1,52 +1,45 @@
 """Logins in Mosquitto's dynamic-security plugin, by the commands it takes on `$CONTROL/dynamic-security/v1`.
 
-Each login has a role of its own: Mosquitto 2.0 knows no `%u` in these rules. The plugin answers on a topic
-that every administrator hears, so each command carries data to find its answer by. Commands and answers:
-https://mosquitto.org/documentation/dynamic-security/
+Each device has a role of its own, which its logins share: Mosquitto 2.0 knows no `%u` in these rules.
 
-A device is bound to its user name as client id too (see `rules`). Mosquitto's `use_username_as_clientid`
-would spare devices that setting, but must stay off: seen with 2.0.11, and the same in the source of 2.0.22, a
-client without any login can then remove the session of any client id it names, with all that is queued there.
+A device is bound to its client id too, whichever of its logins it uses (see `rules`). Mosquitto's
+`use_username_as_clientid` would spare devices that setting, but must stay off: seen with 2.0.11, and the same
+in the source of 2.0.22, a client without any login can then remove the session of any client id it names,
+with all that is queued there.
 """
 
 from __future__ import annotations
 
-import json
-import queue
 import secrets
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import ssl
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
-from insula_tenants.broker.access import BrokerRefused, BrokerUnreachable, DeviceGrant
-from insula_tenants.broker.rules import (
-    DYNAMIC_SECURITY,
-    DYNAMIC_SECURITY_RESPONSE,
-    Rules,
-    device_rules,
-    service_rules,
+from insula_tenants.broker.access import (
+    DeviceGrant,
+    Drift,
+    Login,
+    check_login,
 )
-from insula_tenants.names import check_slug, device_topic, mqtt_username
+from insula_tenants.broker.conversation import Command, Conversation, take_over
+from insula_tenants.broker.passwords import new_password
+from insula_tenants.broker.rules import Rules, device_rules, service_rules
+from insula_tenants.names import check_slug, device_topic, mqtt_username, parse_username
 
-Command = dict[str, Any]
-Answer = dict[str, Any]
-
-TIMEOUT = 10.0
-"""Seconds to wait for a connection, and for the answers to one message."""
-LOGINS_PER_MESSAGE = 10
-"""The plugin writes its whole file after each command, 18 ms at 1 000 devices, and Mosquitto does nothing
-else until it is through with the message."""
 ALREADY_THERE = {"Client already exists", "Role already exists"}
 NOT_THERE = {"Client not found", "Role not found"}
+FORGETS = "insula-forgets-"
+"""What the names of logins begin with that live for a moment, to end a session."""
+DEVICE_ROLE = "device/"
+"""What the names of devices' roles begin with."""
 
 
 def device_role(username: str) -> str:
-    """Name of the role of the device with this user name."""
-    return f"device/{username}"
+    """Name of the role of the device that has this login."""
+    login = parse_username(username)
+    return f"{DEVICE_ROLE}{login.client_id if login else username}"
 
 
 def service_role(service: str) -> str:
@@ -74,45 +67,53 @@ def access_list(rules: Rules) -> list[dict[str, object]]:
 class DynamicSecurity:
     """`BrokerAccess` for Mosquitto. Each call is one short connection, so it may be used from any thread."""
 
-    def __init__(self, host: str, port: int, username: str, password: str) -> None:
-        """`username` is a login with the rules of `insula-control`."""
+    takes: Literal["password", "certificate"] = "password"
+
+    def __init__(
+        self, host: str, port: int, username: str, password: str, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`username` is a login with the rules of `insula-control`; without `tls` it goes in the clear."""
         self._address = (host, port)
         self._username = username
         self._password = password
+        self._tls = tls
 
-    def grant(self, tenant_slug: str, device_slug: str, password: str) -> None:
+    def grant(self, tenant_slug: str, device_slug: str, password: str, username: str | None = None) -> None:
         """See `BrokerAccess.grant`."""
-        self.grant_many([DeviceGrant(tenant_slug, device_slug, password)])
+        self.grant_many([DeviceGrant(tenant_slug, device_slug, password, username)])
 
     def grant_many(self, grants: Iterable[DeviceGrant]) -> None:
         """See `BrokerAccess.grant_many`."""
         logins = []
-        for tenant, device, password in grants:
-            rules = device_rules(tenant, device)
-            username = mqtt_username(tenant, device)
-            logins.append(_login(username, password, device_role(username), rules, client_id=username))
+        for one in grants:
+            rules = device_rules(one.tenant, one.device)
+            client_id = mqtt_username(one.tenant, one.device)
+            logins.append(_login(one.login, one.password, device_role(client_id), rules, client_id=client_id))
         self._set(logins)
 
     def grant_service(self, service: str, password: str) -> None:
         """See `BrokerAccess.grant_service`."""
         self._set([_login(service, password, service_role(service), service_rules(service), client_id="")])
 
+    def withdraw(self, tenant_slug: str, device_slug: str, username: str) -> None:
+        """See `BrokerAccess.withdraw`. The role stays as long as another login of the device has it."""
+        username = check_login(tenant_slug, device_slug, username)
+        with self._connected() as conversation:
+            conversation.say([{"command": "deleteClient", "username": username}], tolerated=NOT_THERE)
+
     def revoke(self, tenant_slug: str, device_slug: str) -> None:
         """See `BrokerAccess.revoke`.
 
-        What the device itself left retained, its status, Mosquitto keeps to itself from now on: it checks
-        that the author may still publish it.
+        The session goes with the logins, and what waits in it. What the device itself left retained, its
+        status, Mosquitto keeps to itself from now on: it checks that the author may still publish it.
         """
-        device_rules(tenant_slug, device_slug)
-        username = mqtt_username(tenant_slug, device_slug)
+        first = check_login(tenant_slug, device_slug, None)
+        role = device_role(first)
         with self._connected() as conversation:
-            conversation.say(
-                [
-                    {"command": "deleteClient", "username": username},
-                    {"command": "deleteRole", "rolename": device_role(username)},
-                ],
-                tolerated=NOT_THERE,
-            )
+            logins = [name for name in _usernames(conversation) if device_role(name) == role]
+            # The role goes last: Mosquitto 2.0.11 dies of one that is deleted while a login has it.
+            conversation.say_all([*_deletions(logins), *_role_deletions([role])], tolerated=NOT_THERE)
+            self._forget_session(conversation, first)
             conversation.forget_retained(device_topic(tenant_slug, device_slug, "desired"))
 
     def suspend_tenant(self, tenant_slug: str) -> None:
@@ -129,29 +130,53 @@ class DynamicSecurity:
         """See `BrokerAccess.align`."""
         self._switch(lambda tenant: tenant in closed)
 
+    def reconcile(self, wanted: Callable[[], Collection[Login]]) -> Drift:
+        """See `BrokerAccess.reconcile`.
+
+        What is missing stays so: the plugin's commands take a password and never its hash, and the registry
+        has only that. The plugin's file takes hashes: `insula broker logins` writes it from the registry.
+        """
+        before = {one.username for one in wanted()}
+        with self._connected() as conversation:
+            there = {one.username: one for one in _devices(conversation)}
+            rules = _device_rules(conversation)
+            registry = {one.username: one for one in wanted()}
+            comparison = compare(there, rules, registry)
+            conversation.say_all(comparison.commands, tolerated=NOT_THERE | ALREADY_THERE)
+        missing = sorted((before & registry.keys()) - there.keys())
+        return replace(comparison.drift, missing=tuple(missing))
+
     def forget_tenant(self, tenant_slug: str) -> None:
         """See `BrokerAccess.forget_tenant`."""
         check_slug(tenant_slug, field="tenant")
         with self._connected() as conversation:
-            names = [name for name, _ in _devices(conversation) if name.startswith(f"{tenant_slug}/")]
-            commands = [
-                command
-                for name in names
-                for command in (
-                    {"command": "deleteClient", "username": name},
-                    {"command": "deleteRole", "rolename": device_role(name)},
-                )
-            ]
-            for start in range(0, len(commands), LOGINS_PER_MESSAGE):
-                conversation.say(commands[start : start + LOGINS_PER_MESSAGE], tolerated=NOT_THERE)
-            for name in names:
-                conversation.forget_retained(device_topic(tenant_slug, name.partition("/")[2], "desired"))
+            names = [name for name in _usernames(conversation) if name.startswith(f"{tenant_slug}/")]
+            roles = {device_role(name) for name in names}
+            conversation.say_all([*_deletions(names), *_role_deletions(roles)], tolerated=NOT_THERE)
+            devices = {login.device for name in names if (login := parse_username(name))}
+            for device in sorted(devices):
+                self._forget_session(conversation, mqtt_username(tenant_slug, device))
+                conversation.forget_retained(device_topic(tenant_slug, device, "desired"))
 
     def logins_of(self, tenant_slug: str) -> list[str]:
         """See `BrokerAccess.logins_of`."""
         check_slug(tenant_slug, field="tenant")
         with self._connected() as conversation:
-            return [name for name, _ in _devices(conversation) if name.startswith(f"{tenant_slug}/")]
+            return [name for name in _usernames(conversation) if name.startswith(f"{tenant_slug}/")]
+
+    def _forget_session(self, conversation: Conversation, client_id: str) -> None:
+        """Drop what the broker keeps for this client id: its subscriptions, and orders that it did not fetch.
+
+        A session outlives the login that it was opened by, and would be there for whoever is given the same
+        name later. Only its own client id can end it, so a login for that is made, without any rights.
+        """
+        username, password = f"{FORGETS}{secrets.token_hex(8)}", new_password()
+        login = {"command": "createClient", "username": username, "password": password}
+        conversation.say([{**login, "clientid": client_id}])
+        try:
+            take_over(self._address, username, password, client_id, self._tls)
+        finally:
+            conversation.say([{"command": "deleteClient", "username": username}], tolerated=NOT_THERE)
 
     def _switch(self, closed: Callable[[str], bool | None]) -> None:
         """Disable or enable logins as `closed` says of their tenant; for None they stay as they are.
@@ -161,29 +186,30 @@ class DynamicSecurity:
         """
         with self._connected() as conversation:
             commands = [
-                {"command": "disableClient" if wanted else "enableClient", "username": name}
-                for name, disabled in _devices(conversation)
-                if (wanted := closed(name.partition("/")[0])) is not None and wanted != disabled
+                _switching(one.username, closed=wanted)
+                for one in _devices(conversation)
+                if (wanted := closed(one.username.partition("/")[0])) is not None and wanted != one.closed
             ]
-            for start in range(0, len(commands), LOGINS_PER_MESSAGE):
-                conversation.say(commands[start : start + LOGINS_PER_MESSAGE], tolerated=NOT_THERE)
+            conversation.say_all(commands, tolerated=NOT_THERE)
 
     def _set(self, logins: Sequence[tuple[Command, Command]]) -> None:
+        """Make the logins and their roles; what is there already is made to be like that.
+
+        A login that was closed stays so: its tenant is suspended.
+        """
         if not logins:
             return
+        roles = {role["rolename"]: role for role, _ in logins}
         with self._connected() as conversation:
-            for start in range(0, len(logins), LOGINS_PER_MESSAGE):
-                commands = [
-                    command for login in logins[start : start + LOGINS_PER_MESSAGE] for command in login
-                ]
+            for commands in ([*roles.values()], [client for _, client in logins]):
                 create = [{**one, "command": f"create{one['command']}"} for one in commands]
-                answers = conversation.say(create, tolerated=ALREADY_THERE)
+                answers = conversation.say_all(create, tolerated=ALREADY_THERE)
                 known = [one for one, answer in zip(commands, answers, strict=True) if "error" in answer]
-                conversation.say([{**one, "command": f"modify{one['command']}"} for one in known])
+                conversation.say_all([{**one, "command": f"modify{one['command']}"} for one in known])
 
     @contextmanager
-    def _connected(self) -> Iterator[_Conversation]:
-        conversation = _Conversation(self._address, self._username, self._password)
+    def _connected(self) -> Iterator[Conversation]:
+        conversation = Conversation(self._address, self._username, self._password, self._tls)
         try:
             conversation.open()
             yield conversation
@@ -207,106 +233,106 @@ def _login(
     )
 
 
-def _devices(conversation: _Conversation) -> list[tuple[str, bool]]:
-    """User names of all devices, with whether each is disabled."""
+class KeptLogin(NamedTuple):
+    """A device's login as the plugin keeps it."""
+
+    username: str
+    client_id: str
+    roles: tuple[str, ...]
+    closed: bool
+
+
+class Comparison(NamedTuple):
+    """What differs, but for what is missing, and the commands that put it right."""
+
+    drift: Drift
+    commands: list[Command]
+
+
+def compare(
+    there: Mapping[str, KeptLogin], rules: Mapping[str, Collection[Command]], registry: Mapping[str, Login]
+) -> Comparison:
+    """Compare the plugin's logins, and the `acls` of its roles by name, with the registry's logins."""
+    strays = sorted(there.keys() - registry.keys())
+    commands = _deletions(strays)
+    altered: set[str] = set()
+    switched: list[str] = []
+    roles: set[str] = set()
+    for username in sorted(there.keys() & registry.keys()):
+        kept, login = there[username], registry[username]
+        role, client_id = device_role(username), mqtt_username(login.tenant, login.device)
+        wanted = access_list(device_rules(login.tenant, login.device))
+        if not _same_rules(rules.get(role), wanted):
+            altered.add(username)
+            if role not in roles:
+                verb = "modifyRole" if role in rules else "createRole"
+                commands.append({"command": verb, "rolename": role, "acls": wanted})
+        roles.add(role)
+        if (kept.client_id, kept.roles) != (client_id, (role,)):
+            altered.add(username)
+            commands.append(
+                {
+                    "command": "modifyClient",
+                    "username": username,
+                    "clientid": client_id,
+                    "roles": [{"rolename": role}],
+                }
+            )
+        if kept.closed != login.closed:
+            switched.append(username)
+            commands.append(_switching(username, closed=login.closed))
+    owned = {device_role(username) for username in registry}
+    commands += _role_deletions(rules.keys() - owned)
+    return Comparison(
+        Drift(strays=tuple(strays), switched=tuple(switched), altered=tuple(sorted(altered))), commands
+    )
+
+
+def _same_rules(kept: Collection[Command] | None, wanted: Collection[Command]) -> bool:
+    def as_set(rules: Collection[Command]) -> set[tuple[object, ...]]:
+        return {(one["acltype"], one["topic"], one.get("allow")) for one in rules}
+
+    return kept is not None and as_set(kept) == as_set(wanted)
+
+
+def _switching(username: str, *, closed: bool) -> Command:
+    return {"command": "disableClient" if closed else "enableClient", "username": username}
+
+
+def _deletions(usernames: Iterable[str]) -> list[Command]:
+    return [{"command": "deleteClient", "username": name} for name in usernames]
+
+
+def _role_deletions(roles: Iterable[str]) -> list[Command]:
+    return [{"command": "deleteRole", "rolename": role} for role in sorted(roles)]
+
+
+def _usernames(conversation: Conversation) -> list[str]:
+    """User names of all devices."""
+    (answer,) = conversation.say([{"command": "listClients", "count": -1, "offset": 0}])
+    return [str(name) for name in answer.get("data", {}).get("clients", []) if "/" in str(name)]
+
+
+def _devices(conversation: Conversation) -> list[KeptLogin]:
+    """The logins of all devices."""
     (answer,) = conversation.say([{"command": "listClients", "verbose": True, "count": -1, "offset": 0}])
-    clients = answer.get("data", {}).get("clients", [])
     return [
-        (str(one["username"]), bool(one.get("disabled", False)))
-        for one in clients
+        KeptLogin(
+            str(one["username"]),
+            str(one.get("clientid", "")),
+            tuple(role["rolename"] for role in one.get("roles", ())),
+            bool(one.get("disabled", False)),
+        )
+        for one in answer.get("data", {}).get("clients", [])
         if "/" in str(one.get("username", ""))
     ]
 
 
-class _Conversation:
-    """One connection of an administrator, and the answers that arrive on it."""
-
-    def __init__(self, address: tuple[str, int], username: str, password: str) -> None:
-        self._address = address
-        self._username = username
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"{username}-{secrets.token_hex(8)}",
-            protocol=mqtt.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        self._client.username_pw_set(username, password)
-        self._client.connect_timeout = TIMEOUT
-        self._arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        # The callbacks hold the queue and not this object: in a circle of references, paho's sockets would
-        # stay open until the garbage collector comes by.
-        arrive = self._arrived.put
-        self._client.on_connect = lambda _c, _u, _f, code, _p: arrive(("connected", code))
-        self._client.on_subscribe = lambda _c, _u, _m, codes, _p: arrive(("subscribed", codes[0]))
-        self._client.on_publish = lambda _c, _u, mid, code, _p: arrive((f"published {mid}", code))
-        self._client.on_disconnect = lambda _c, _u, _f, code, _p: arrive(("disconnected", code))
-        self._client.on_message = lambda _c, _u, message: arrive(("answers", message.payload))
-
-    def open(self) -> None:
-        """Connect and listen for answers."""
-        try:
-            self._client.connect(*self._address, clean_start=True)
-        except (OSError, ValueError) as error:
-            raise BrokerUnreachable(f"cannot connect to the broker at {self._where}: {error}") from error
-        self._client.loop_start()
-        self._expect("connected")
-        self._client.subscribe(DYNAMIC_SECURITY_RESPONSE, qos=1)
-        self._expect("subscribed")
-
-    def close(self) -> None:
-        """Leave; nothing of this connection stays at the broker."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def say(self, commands: Sequence[Command], *, tolerated: Iterable[str] = ()) -> list[Answer]:
-        """The answers to the commands, in their order; an `error` that is not tolerated is raised."""
-        if not commands:
-            return []
-        key = secrets.token_hex(8)
-        written = [{**command, "correlationData": f"{key}/{index}"} for index, command in enumerate(commands)]
-        self._client.publish(DYNAMIC_SECURITY, json.dumps({"commands": written}), qos=1)
-        answers: dict[str, Answer] = {}
-        deadline = time.monotonic() + TIMEOUT
-        while len(answers) < len(commands):
-            for answer in json.loads(self._expect("answers", deadline)).get("responses", ()):
-                correlation = str(answer.get("correlationData", ""))
-                if correlation.startswith(f"{key}/"):
-                    answers[correlation] = answer
-        ordered = [answers[command["correlationData"]] for command in written]
-        for command, answer in zip(commands, ordered, strict=True):
-            if "error" in answer and answer["error"] not in tolerated:
-                subject = command.get("username") or command.get("rolename")
-                raise BrokerRefused(
-                    f"the broker refused {command['command']} of {subject}: {answer['error']}"
-                )
-        return ordered
-
-    def forget_retained(self, topic: str) -> None:
-        """Remove the message that is retained on the topic."""
-        message = self._client.publish(topic, b"", qos=1, retain=True)
-        self._expect(f"published {message.mid}")
-
-    @property
-    def _where(self) -> str:
-        return "{}:{}".format(*self._address)
-
-    def _expect(self, what: str, deadline: float | None = None) -> Any:
-        """What comes with the next event of this kind; other events before it are passed over."""
-        deadline = deadline or time.monotonic() + TIMEOUT
-        while True:
-            try:
-                event, detail = self._arrived.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise BrokerUnreachable(
-                    f"the broker at {self._where} gave no answer within {TIMEOUT:.0f} s: "
-                    "does it run the dynamic-security plugin?"
-                ) from None
-            if event == "disconnected":
-                raise BrokerUnreachable(f"the broker at {self._where} closed the connection: {detail}")
-            if event != "answers" and detail.is_failure:
-                raise BrokerRefused(
-                    f"the broker at {self._where} refused {self._username!r} ({event}): {detail}. "
-                    "Check INSULA_BROKER_ADMIN_USERNAME and INSULA_BROKER_ADMIN_PASSWORD"
-                )
-            if event == what:
-                return detail
+def _device_rules(conversation: Conversation) -> dict[str, list[Command]]:
+    """The `acls` of all devices' roles, by the role's name."""
+    (answer,) = conversation.say([{"command": "listRoles", "verbose": True, "count": -1, "offset": 0}])
+    return {
+        one["rolename"]: one.get("acls", [])
+        for one in answer.get("data", {}).get("roles", [])
+        if one["rolename"].startswith(DEVICE_ROLE)
+    }

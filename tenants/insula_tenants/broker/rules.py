@@ -9,6 +9,10 @@ A device is bound to its own topics, and that binding makes a topic's tenant tru
     tenants/{tenant}/devices/{device}/desired                      control -> device, retained
     tenants/{tenant}/devices/{device}/commands/{command}           control -> device
     tenants/{tenant}/devices/{device}/commands/{command}/result    device -> control
+    tenants/{tenant}/devices/{device}/own/#                        device -> nobody
+
+What is below `own` is for gear that publishes on topics of its own and cannot be told not to: refused, it
+would lose its connection (Mosquitto 2.0.11 hangs up on whoever publishes what it may not).
 
 The services speak among themselves on topics that no device may use, neither way (see `topics`)::
 
@@ -17,8 +21,10 @@ The services speak among themselves on topics that no device may use, neither wa
     insula/replay/{tenant}                                         platform -> ingest
 
 A client id is no less of a name than a user name: who connects under another's ends that session and drops
-what is queued for it. So a device must give its user name, `{tenant}/{device}`, as its client id too. The
-services choose theirs, one for each of their processes.
+what is queued for it. So a device must give `{tenant}/{device}` as its client id. Its first login has that as
+its user name too, a later one, of a rotation, `{tenant}/{device}/{n}`: the broker has one password for a user
+name, and for a while both are good. They are one device, with the same rules, one session, and one connection
+at a time. The services choose their client ids, one for each of their processes.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from functools import lru_cache
 
 from insula_tenants.broker.topics import LIVE_VALUES, LIVE_WANTED, REPLAY
 from insula_tenants.errors import InvalidInput
-from insula_tenants.names import check_slug, device_topic, is_slug
+from insula_tenants.names import check_slug, device_topic, parse_username
 
 INGEST = "insula-ingest"
 """Login of the service that takes in what devices send."""
@@ -43,9 +49,14 @@ DYNAMIC_SECURITY = "$CONTROL/dynamic-security/v1"
 """Topic that Mosquitto's dynamic-security plugin takes commands on."""
 DYNAMIC_SECURITY_RESPONSE = f"{DYNAMIC_SECURITY}/response"
 
+BROKER_LOG = "$SYS/broker/log/N"
+"""Topic of Mosquitto's notices, where its log goes to topics: ingest hears there what was refused."""
+
 TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
 """What devices send to ingest, below their own topic."""
 RESULTS = ("commands/+/result",)
+OWN = ("own/#",)
+"""What devices say and nobody hears, below their own topic."""
 ORDERS = ("desired", "commands/+")
 """What the platform sends to a device, below the device's topic."""
 
@@ -93,7 +104,7 @@ def device_rules(tenant_slug: str, device_slug: str) -> Rules:
     """The rules of one device; `InvalidInput` when a name is no slug, so that none can hold a wildcard."""
     tenant, device = check_slug(tenant_slug, field="tenant"), check_slug(device_slug, field="device")
     return Rules(
-        publish=tuple(device_topic(tenant, device, leaf) for leaf in (*TELEMETRY, *RESULTS)),
+        publish=tuple(device_topic(tenant, device, leaf) for leaf in (*TELEMETRY, *RESULTS, *OWN)),
         subscribe=tuple(device_topic(tenant, device, leaf) for leaf in ORDERS),
     )
 
@@ -106,11 +117,14 @@ def service_rules(service: str) -> Rules:
 
 
 def rules_of(username: str) -> Rules | None:
-    """The rules of a user name, `{tenant}/{device}` or a service's; None when it can be nobody's."""
+    """The rules of a user name, a device's or a service's; None when it can be nobody's.
+
+    A device's logins, `{tenant}/{device}` and `{tenant}/{device}/{n}`, have the same ones.
+    """
     if username in _SERVICES:
         return _SERVICES[username]
-    tenant, _, device = username.partition("/")
-    return device_rules(tenant, device) if is_slug(tenant) and is_slug(device) else None
+    login = parse_username(username)
+    return device_rules(login.tenant, login.device) if login else None
 
 
 def _of_all_devices(*leaves: str) -> tuple[str, ...]:
@@ -125,6 +139,7 @@ _SERVICES = {
             *(f"$share/{SHARE_GROUP}/{one}" for one in (*_of_all_devices(*TELEMETRY), REPLAY)),
             LIVE_WANTED,
             REPLAY,
+            BROKER_LOG,
         ),
     ),
     PLATFORM: Rules(publish=(LIVE_WANTED, REPLAY), subscribe=(LIVE_VALUES,)),

@@ -22,6 +22,7 @@ TABLES = (
     "buildings",
     "storeys",
     "spaces",
+    "device_types",
     "devices",
     "device_credentials",
     "points",

@@ -3,54 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from insula_tenants.broker.access import BrokerAccess, DeviceGrant
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from insula_tenants import audit
+from insula_tenants.audit import SYSTEM, Actor
+from insula_tenants.broker.access import BrokerAccess, BrokerError, DeviceGrant
 from insula_tenants.broker.passwords import new_password
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
-from insula_tenants.devices.service import NewPoint, create_device, set_password
-from insula_tenants.quotas import allowance_of, claim_room
+from insula_tenants.devices.credentials import set_password
+from insula_tenants.devices.models import Device
+from insula_tenants.devices.service import NewDevice, register
+from insula_tenants.devices.types import check_type, points_with
+from insula_tenants.quotas import Allowance, allowance_of, claim_room
 
-
-@dataclass(frozen=True, slots=True)
-class NewDevice:
-    """A device to bring in."""
-
-    slug: str
-    name: str
-    space_id: int | None = None
-    points: tuple[NewPoint, ...] = ()
-    gateway: str | None = None
-    """Slug of the device that may publish for it, which is there already or before it in the list."""
+__all__ = ["NewDevice", "admit", "onboard"]
 
 
 def onboard(
-    databases: Databases, broker: BrokerAccess, context: TenantContext, devices: Sequence[NewDevice]
+    databases: Databases,
+    broker: BrokerAccess,
+    context: TenantContext,
+    devices: Sequence[NewDevice],
+    *,
+    actor: Actor = SYSTEM,
+) -> dict[str, str]:
+    """`admit` in a transaction of the core of its own."""
+    with databases.core() as core:
+        return admit(core, databases, broker, context, devices, actor=actor)
+
+
+def admit(
+    core: Session,
+    databases: Databases,
+    broker: BrokerAccess,
+    context: TenantContext,
+    devices: Sequence[NewDevice],
+    *,
+    actor: Actor = SYSTEM,
 ) -> dict[str, str]:
     """Register the devices and admit them at the broker; returns each one's password, by slug.
 
     The passwords are shown here and never again: what is kept is their hash. The registry comes first, in
     one transaction: a device that the broker admits is always one that ingest knows. Errors as those of
-    `create_device`, and `QuotaExceeded`, with none of the devices registered; when the broker cannot be
-    reached, they stay registered, and `insula device password` admits them.
+    `register`, `QuotaExceeded`, and `BrokerError`: then none of the devices is registered, so that the same
+    call may be repeated. What the broker has taken in until then it loses when it is next reconciled.
     """
     passwords = {device.slug: new_password() for device in devices}
-    with databases.core() as core:
-        allowance = allowance_of(core, context.id)
+    allowance = allowance_of(core, context.id)
     with databases.tenant(context) as session:
-        claim_room(
-            session, allowance, devices=len(devices), points=sum(len(device.points) for device in devices)
-        )
-        for device in devices:
-            create_device(
-                session,
-                device.slug,
-                name=device.name,
-                space_id=device.space_id,
-                points=device.points,
-                gateway=device.gateway,
-            )
-            set_password(session, device.slug, passwords[device.slug])
-    broker.grant_many(DeviceGrant(context.slug, slug, password) for slug, password in passwords.items())
+        _register_all(session, allowance, devices, passwords)
+    try:
+        broker.grant_many(DeviceGrant(context.slug, slug, password) for slug, password in passwords.items())
+    except BrokerError:
+        with databases.tenant(context) as session:
+            session.execute(delete(Device).where(Device.slug.in_(list(passwords))))
+        raise
+    for device in devices:
+        told = {"name": device.name, "type": device.type, "space_id": device.space_id}
+        audit.record(core, actor, "device.created", tenant=context.id, target=device.slug, detail=told)
     return passwords
+
+
+def _register_all(
+    session: Session, allowance: Allowance, devices: Sequence[NewDevice], passwords: dict[str, str]
+) -> None:
+    whole = [replace(one, points=points_with(check_type(session, one.type), one.points)) for one in devices]
+    claim_room(session, allowance, devices=len(whole), points=sum(len(one.points) for one in whole))
+    for device in whole:
+        register(session, device)
+        set_password(session, device.slug, passwords[device.slug])

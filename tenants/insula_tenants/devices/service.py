@@ -1,36 +1,46 @@
-"""Make and list devices and points."""
+"""Register, change and list devices."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
-from insula_tenants.broker.passwords import hash_password
-from insula_tenants.devices.models import Device, DeviceCredential, Point
+from insula_tenants.devices.models import Device, DeviceState, Point
+from insula_tenants.devices.points import NewPoint, add_points, check_interval
+from insula_tenants.devices.types import check_type, points_with
 from insula_tenants.errors import Conflict, InvalidInput, NotFound
-from insula_tenants.names import check_slug, is_point_name
+from insula_tenants.names import check_slug
 from insula_tenants.spaces.models import Space
 from insula_tenants.telemetry.models import Latest
 
+MAX_LABELS = 32
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?")
+
 
 @dataclass(frozen=True, slots=True)
-class NewPoint:
-    """What is known of a point before its first reading."""
+class NewDevice:
+    """A device to bring in."""
 
+    slug: str
     name: str
-    brick_class: str | None = None
-    unit: str | None = None
-    kind: str = "gauge"
-    states: tuple[str, ...] | None = None
-    rollover_at: float | None = None
-    """Of a counter: where its register begins anew at 0, such as 100 000 for one of five digits."""
+    space_id: int | None = None
+    points: tuple[NewPoint, ...] = ()
+    """Those it has besides its type's, or in place of one of the same name."""
+    gateway: str | None = None
+    """Slug of the device that may publish for it, which is there already or before it in the list."""
+    type: str | None = None
+    """Slug of its device type, built in or the tenant's own."""
+    expected_interval: int | None = None
+    """Seconds between two messages; None for what its type says."""
+    serial: str | None = None
+    """The maker's number."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class DeviceView(NamedTuple):
@@ -42,19 +52,64 @@ class DeviceView(NamedTuple):
     gateway: str | None
     created_at: datetime
     last_seen: datetime | None
+    type: str | None
+    state: DeviceState
+    expected_interval: int | None
+    serial: str | None
+    labels: dict[str, str]
+    decommissioned_at: datetime | None
 
 
-class PointView(NamedTuple):
-    """A point with the slug of its device."""
+@dataclass(frozen=True, slots=True)
+class WhichDevices:
+    """Which devices a list is to hold; what is None does not matter."""
 
-    id: int
-    device: str
-    name: str
-    brick_class: str | None
-    unit: str | None
-    kind: str
-    states: list[str] | None
-    rollover_at: float | None
+    search: str | None = None
+    """Part of the slug, the name or the serial number, whatever the case."""
+    state: DeviceState | None = None
+    type: str | None = None
+    space_id: int | None = None
+    gateway: str | None = None
+    label: tuple[str, str] | None = None
+    within: frozenset[int] | None = None
+    """Only those in these spaces: what a grant for a part of the tenant covers."""
+
+
+def register(session: Session, new: NewDevice, *, state: DeviceState = "active") -> Device:
+    """Register a device with the points that it and its type are known to have.
+
+    Quotas are not looked at here: `onboard` does, and whoever else registers devices calls `claim_room`
+    first, in the same transaction.
+
+    Raises `InvalidInput` for what cannot be so, `Conflict` when the slug is taken.
+    """
+    check_slug(new.slug, field="device")
+    check_name(new.name)
+    check_serial(new.serial)
+    check_labels(new.labels)
+    if session.scalar(select(Device.id).where(Device.slug == new.slug)) is not None:
+        raise Conflict(f"there is a device {new.slug!r} already")
+    check_space_exists(session, new.space_id)
+    view = check_type(session, new.type)
+    interval = new.expected_interval
+    if interval is None and view is not None:
+        interval = view.expected_interval
+    check_interval(interval)
+    device = Device(
+        slug=new.slug,
+        name=new.name,
+        space_id=new.space_id,
+        gateway_id=gateway_id_of(session, new.gateway) if new.gateway is not None else None,
+        type=new.type,
+        state=state,
+        expected_interval=interval,
+        serial=new.serial,
+        labels=dict(new.labels),
+    )
+    session.add(device)
+    session.flush()
+    add_points(session, device.id, points_with(view, new.points))
+    return device
 
 
 def create_device(
@@ -66,37 +121,8 @@ def create_device(
     points: Sequence[NewPoint] = (),
     gateway: str | None = None,
 ) -> Device:
-    """Register a device with the points it is known to have; `gateway` may publish for it.
-
-    Quotas are not looked at here: `onboard` does, and whoever else makes devices calls `claim_room` first, in
-    the same transaction.
-
-    Raises `InvalidInput` for a bad slug, space, point or gateway, `Conflict` when the slug is taken.
-    """
-    check_slug(slug, field="device")
-    if session.scalar(select(Device.id).where(Device.slug == slug)) is not None:
-        raise Conflict(f"there is a device {slug!r} already")
-    if space_id is not None and session.get(Space, space_id) is None:
-        raise InvalidInput("space_id", f"there is no space {space_id}")
-    gateway_id = _gateway_id(session, gateway) if gateway is not None else None
-    device = Device(slug=slug, name=name, space_id=space_id, gateway_id=gateway_id)
-    session.add(device)
-    session.flush()
-    for point in points:
-        _check_point(point)
-        session.add(
-            Point(
-                device_id=device.id,
-                name=point.name,
-                brick_class=point.brick_class,
-                unit=point.unit,
-                kind=point.kind,
-                rollover_at=point.rollover_at,
-                states=list(point.states) if point.states else None,
-            )
-        )
-    session.flush()
-    return device
+    """`register` for a device of no type."""
+    return register(session, NewDevice(slug, name, space_id, tuple(points), gateway))
 
 
 def assign_gateway(session: Session, slug: str, gateway: str | None) -> None:
@@ -109,52 +135,75 @@ def assign_gateway(session: Session, slug: str, gateway: str | None) -> None:
         raise NotFound(f"there is no device {slug!r}")
     if gateway == slug:
         raise InvalidInput("gateway", "a device is not its own gateway: it publishes on its own topic")
-    device.gateway_id = _gateway_id(session, gateway) if gateway is not None else None
+    device.gateway_id = gateway_id_of(session, gateway) if gateway is not None else None
     session.flush()
 
 
-def _gateway_id(session: Session, slug: str) -> int:
-    gateway_id = session.scalar(select(Device.id).where(Device.slug == slug))
-    if gateway_id is None:
+def gateway_id_of(session: Session, slug: str) -> int:
+    """The id of the device that is to be a gateway; `InvalidInput` when it cannot be one."""
+    row = session.execute(select(Device.id, Device.state).where(Device.slug == slug)).one_or_none()
+    if row is None:
         raise InvalidInput("gateway", f"there is no device {slug!r}: register the gateway first")
-    return gateway_id
+    if row.state == "decommissioned":
+        raise InvalidInput("gateway", f"device {slug!r} is decommissioned: it publishes for nobody")
+    return int(row.id)
 
 
-def _check_point(point: NewPoint) -> None:
-    if not is_point_name(point.name):
-        raise InvalidInput("points", f"{point.name!r} is not a point name: use letters, digits and _ . : / -")
-    if point.kind not in {"gauge", "counter"}:
-        raise InvalidInput("points", f"{point.name!r} is a {point.kind!r}: use gauge or counter")
-    if point.rollover_at is not None and (point.kind != "counter" or not 0 < point.rollover_at < inf):
-        raise InvalidInput(
-            "points", f"{point.name!r} cannot roll over there: give a counter a positive number, a gauge none"
-        )
-
-
-def set_password(session: Session, slug: str, password: str) -> None:
-    """Keep the hash of a device's MQTT password, in place of an older one."""
-    device_id = session.scalar(select(Device.id).where(Device.slug == slug))
-    if device_id is None:
+def find_device(session: Session, slug: str) -> DeviceView:
+    """The device of this slug; `NotFound` when there is none."""
+    row = session.execute(_views().where(Device.slug == slug)).one_or_none()
+    if row is None:
         raise NotFound(f"there is no device {slug!r}")
-    hashed = hash_password(password)
-    values = {"password_hash": hashed.hash, "salt": hashed.salt, "iterations": hashed.iterations}
-    statement = insert(DeviceCredential).values(device_id=device_id, **values)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["device_id"], set_={**values, "created_at": func.now()}
-        )
-    )
+    return DeviceView(*row)
 
 
 def list_devices(
     session: Session,
+    which: WhichDevices | None = None,
     *,
     space_id: int | None = None,
-    within: Collection[int] | None = None,
     after: str | None = None,
     limit: int = 100,
 ) -> list[DeviceView]:
-    """Devices by slug, those after `after`, at most `limit`; with `within` only those in these spaces."""
+    """Devices by slug, those after `after`, at most `limit`."""
+    query = _matching(_views(), which or WhichDevices(space_id=space_id))
+    if after is not None:
+        query = query.where(Device.slug > after)
+    return [DeviceView(*row) for row in session.execute(query.order_by(Device.slug).limit(limit))]
+
+
+def check_name(name: str, *, field: str = "name") -> None:
+    """`InvalidInput` when people could not read it."""
+    if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
+        raise InvalidInput(field, "give a name of 1 to 200 printable characters, without blanks around it")
+
+
+def check_serial(serial: str | None) -> None:
+    """`InvalidInput` when this is no serial number."""
+    if serial is not None and (not 1 <= len(serial) <= 100 or not serial.isprintable()):
+        raise InvalidInput("serial", "give a serial number of 1 to 100 printable characters")
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """`InvalidInput` when a label has no name, or too much to say."""
+    if len(labels) > MAX_LABELS:
+        raise InvalidInput("labels", f"a device has {MAX_LABELS} labels at most, not {len(labels)}")
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(name):
+            raise InvalidInput(
+                "labels", f"{name[:80]!r} names no label: use 1 to 63 lower-case letters, digits and . _ / -"
+            )
+        if len(value) > 200 or not value.isprintable():
+            raise InvalidInput("labels", f"the label {name!r}: use up to 200 printable characters")
+
+
+def check_space_exists(session: Session, space_id: int | None) -> None:
+    """`InvalidInput` for a space that is none."""
+    if space_id is not None and session.get(Space, space_id) is None:
+        raise InvalidInput("space_id", f"there is no space {space_id}")
+
+
+def _views() -> Select[*tuple[Any, ...]]:
     last_seen = (
         select(func.max(Latest.time))
         .join(Point, Point.id == Latest.point_id)
@@ -162,44 +211,47 @@ def list_devices(
         .scalar_subquery()
     )
     gateway = aliased(Device)
-    query = select(
-        Device.slug, Device.name, Device.space_id, gateway.slug, Device.created_at, last_seen
-    ).outerjoin(gateway, gateway.id == Device.gateway_id)
-    if space_id is not None:
-        query = query.where(Device.space_id == space_id)
-    if within is not None:
-        query = query.where(Device.space_id.in_(within))
-    if after is not None:
-        query = query.where(Device.slug > after)
-    return [DeviceView(*row) for row in session.execute(query.order_by(Device.slug).limit(limit))]
-
-
-def list_points(
-    session: Session,
-    *,
-    device: str | None = None,
-    space_id: int | None = None,
-    within: Collection[int] | None = None,
-    after: int | None = None,
-    limit: int = 100,
-) -> list[PointView]:
-    """Points by id, those after `after`, at most `limit`; with `within` only of devices in these spaces."""
-    query = select(
-        Point.id,
+    return select(
         Device.slug,
-        Point.name,
-        Point.brick_class,
-        Point.unit,
-        Point.kind,
-        Point.states,
-        Point.rollover_at,
-    ).join(Device, Device.id == Point.device_id)
-    if device is not None:
-        query = query.where(Device.slug == device)
-    if space_id is not None:
-        query = query.where(Device.space_id == space_id)
-    if within is not None:
-        query = query.where(Device.space_id.in_(within))
-    if after is not None:
-        query = query.where(Point.id > literal(after, BigInteger))  # a cursor may hold more than an id can
-    return [PointView(*row) for row in session.execute(query.order_by(Point.id).limit(limit))]
+        Device.name,
+        Device.space_id,
+        gateway.slug,
+        Device.created_at,
+        last_seen,
+        Device.type,
+        Device.state,
+        Device.expected_interval,
+        Device.serial,
+        Device.labels,
+        Device.decommissioned_at,
+    ).outerjoin(gateway, gateway.id == Device.gateway_id)
+
+
+def _matching(query: Select[*tuple[Any, ...]], which: WhichDevices) -> Select[*tuple[Any, ...]]:
+    if which.search is not None:
+        part = which.search.lower()
+        query = query.where(
+            func.strpos(func.lower(Device.slug), part)
+            + func.strpos(func.lower(Device.name), part)
+            + func.strpos(func.lower(func.coalesce(Device.serial, "")), part)
+            > 0
+        )
+    if which.state is not None:
+        query = query.where(Device.state == which.state)
+    if which.type is not None:
+        query = query.where(Device.type == which.type)
+    if which.space_id is not None:
+        query = query.where(Device.space_id == which.space_id)
+    if which.within is not None:
+        query = query.where(Device.space_id.in_(which.within))
+    if which.gateway is not None:
+        query = query.where(_is_child_of(which.gateway))
+    if which.label is not None:
+        name, value = which.label
+        query = query.where(Device.labels[name].astext == value)
+    return query
+
+
+def _is_child_of(gateway: str) -> ColumnElement[bool]:
+    other = aliased(Device)
+    return Device.gateway_id.in_(select(other.id).where(other.slug == gateway))

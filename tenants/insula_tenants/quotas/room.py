@@ -39,15 +39,17 @@ def claim_room(session: Session, allowance: Allowance, *, devices: int = 0, poin
     quotas = allowance.quotas
     if quotas.storage_bytes is not None and (allowance.storage_bytes or 0) > quotas.storage_bytes:
         raise QuotaExceeded("storage_bytes", quotas.storage_bytes, allowance.storage_bytes or 0)
+    # A decommissioned device takes no place; its points do, as their readings are kept.
+    in_use = select(func.count()).where(Device.state != "decommissioned")
     if quotas.devices is None and quotas.points is None:
         return
     session.execute(_LOCK)
-    for name, table, limit, asked in (
-        ("devices", Device, quotas.devices, devices),
-        ("points", Point, quotas.points, points),
+    for name, counted, limit, asked in (
+        ("devices", in_use, quotas.devices, devices),
+        ("points", select(func.count()).select_from(Point), quotas.points, points),
     ):
         if limit is not None and asked:
-            used = session.scalar(select(func.count()).select_from(table)) or 0
+            used = session.scalar(counted) or 0
             if used + asked > limit:
                 raise QuotaExceeded(name, limit, used, asked)
 
