@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 	@exec $(BIN)/insula demo
 
 .PHONY: test
-test: $(VENV)/.dev system-packages pglite ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
+test: $(VENV)/.dev system-packages pglite axe ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 # Processes that share the tests, each with a PostgreSQL of its own. A server that is given has one set of roles.
 JOBS ?= $(if $(INSULA_TEST_DATABASE_URL),0,2)
@@ -79,9 +79,15 @@ pglite: tests/servers/pglite/node_modules/.installed
 tests/servers/pglite/node_modules/.installed: tests/servers/pglite/package-lock.json | system-packages
 	@! command -v npm >/dev/null || { npm ci --prefix $(dir $<) --no-audit --no-fund --loglevel=error && touch $@; }
 
+# The accessibility checks of axe, for the tests that look at pages in Chromium.
+.PHONY: axe
+axe: tests/servers/axe/node_modules/.installed
+tests/servers/axe/node_modules/.installed: tests/servers/axe/package-lock.json | system-packages
+	@! command -v npm >/dev/null || { npm ci --prefix $(dir $<) --no-audit --no-fund --loglevel=error && touch $@; }
+
 .PHONY: clean
 clean: ## remove the virtual environment and what was built; the demo's data stays in var/
-	rm -rf $(VENV) build dist tests/servers/pglite/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist tests/servers/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # A virtual environment from the lock file, hashes checked; the project itself in place.
 $(VENV)/.runtime: requirements.lock pyproject.toml

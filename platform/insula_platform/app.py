@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
+from insula_platform.account import guard
+from insula_platform.account.routes import router as account
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
@@ -44,7 +46,9 @@ from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
 from insula_platform.reference.routes import router as reference
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.pages import STATIC
+from insula_platform.signin.reset import router as reset
 from insula_platform.signin.routes import router as signin_routes
+from insula_platform.signin.second import router as second_factor
 from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
@@ -142,6 +146,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
+    guard.install(app)
     include_routers(app)
     app.add_middleware(RateLimitFields)
     app.add_middleware(RequestLog)
@@ -154,6 +159,9 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(oauth_routes)
     app.include_router(oauth_pages)
     app.include_router(signin_routes)
+    app.include_router(second_factor)
+    app.include_router(reset)
+    app.include_router(account)
     app.include_router(invitations)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)

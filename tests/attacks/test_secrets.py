@@ -6,14 +6,17 @@ What must not be found are the very passwords, tokens, codes and keys that were 
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 import psycopg
+import pyotp
 import pytest
 import structlog
 from psycopg import sql
@@ -33,6 +36,7 @@ from tests.waiting import eventually
 
 PASSWORD = "the password of ada 5yZq"
 NEWCOMERS_PASSWORD = "the password of a newcomer 6tHs"
+CHANGED = "the changed password of a newcomer 2jWn"
 WRONG = "a password that is wrong 8wQx"
 UI_SECRET = "the secret of the analytics UI 3kVb"
 SECRET_KEY = "the secret key of the platform 7mRt"
@@ -147,6 +151,7 @@ def _use_everything(stack: Stack, found: Traces) -> None:
             live = Live(settings.public_url, settings, app.state.platform, None, service)  # type: ignore[arg-type]
             _sign_in(live, found)
             _join(stack, live, found)
+            _prove(live, found)
             _fail(live, found)
             private = live.platform.signing_keys.signing_key().as_dict(private=True)
             secrets |= {f"the signing key's {name}": str(private[name]) for name in ("d", "p", "q")}
@@ -203,6 +208,30 @@ def _join(stack: Stack, live: Live, found: Traces) -> None:
         page = browser.submit(browser.open("/invitation"), invitation=token)
         assert browser.submit(page, name="Nell", password=NEWCOMERS_PASSWORD).is_redirect
         assert browser.submit(browser.open("/invitation"), invitation=token).status_code == 404
+
+
+def _prove(live: Live, found: Traces) -> None:
+    """A new password, an authenticator app, its codes and recovery codes, and a sign-in by both factors."""
+    nell = "nell@example.com"
+    with Browser(live) as browser:
+        browser.sign_in(browser.open("/signin"), nell, NEWCOMERS_PASSWORD)
+        browser.submit(browser.open("/account/password"), password=NEWCOMERS_PASSWORD, new_password=CHANGED)
+        page = browser.submit(browser.open("/account/factors"), "/account/factors/app")
+        secret = re.findall(r"<code>([A-Z2-7 ]+)</code>", page.text)[0].replace(" ", "")
+        app = pyotp.TOTP(secret)
+        done = browser.submit(page, code=app.generate_otp(int(time.time()) // 30 - 1))
+        codes = re.findall(r"<code>([a-z2-7-]{29})</code>", done.text)
+    with Browser(live) as browser:
+        page = browser.sign_in(browser.open("/signin"), nell, CHANGED)
+        found.secrets["the cookie between the factors"] = browser.http.cookies["insula_step"]
+        assert browser.submit(page, code="a wrong code").status_code == 403
+        assert browser.submit(page, code=codes[0]).is_redirect
+        found.secrets["the device cookie"] = browser.http.cookies["insula_device"]
+    found.secrets |= {"the changed password": CHANGED, "the app's secret": secret}
+    found.secrets |= {f"recovery code {number}": code for number, code in enumerate(codes)}
+    found.secrets |= {
+        f"recovery code {number}, plain": code.replace("-", "") for number, code in enumerate(codes)
+    }
 
 
 def _with_password(browser: Browser, asked: Authorization) -> dict[str, str]:

@@ -8,6 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -122,13 +123,13 @@ class Browser:
         """Visit a page, following redirects as long as they stay on the platform."""
         return self._follow(self.http.get(path, params=parameters or None))
 
-    def submit(self, page: httpx.Response, **typed: str) -> httpx.Response:
-        """Fill in the page's form and send it."""
-        action = re.search(r'<form method="post" action="([^"]+)"', page.text)
-        assert action, page.text
-        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
+    def submit(self, page: httpx.Response, _to: str = "", **typed: str) -> httpx.Response:
+        """Fill in the page's form, the first or the one that leads to `_to`, and send it."""
+        forms = re.findall(r'<form method="post" action="([^"]+)"(.*?)</form>', page.text, re.DOTALL)
+        action, form = next(each for each in forms if _to in {"", each[0]})
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form)
         data = {name: unescape(value) for name, value in hidden} | typed
-        return self._follow(self.http.post(unescape(action[1]), data=data))
+        return self._follow(self.http.post(unescape(action), data=data))
 
     def sign_in(self, page: httpx.Response, email: str, password: str = PASSWORD) -> httpx.Response:
         """Answer the sign-in form."""
@@ -209,8 +210,22 @@ def ui_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
+    with served(deployment, ui_url, "127.0.0.1") as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def live_by_name(deployment: Deployment, ui_url: str) -> Iterator[Live]:
+    """The same at a host with a name, which passkeys want."""
+    with served(deployment, ui_url, "localhost") as live:
+        yield live
+
+
+@contextmanager
+def served(deployment: Deployment, ui_url: str, host: str) -> Iterator[Live]:
+    """A platform with people in it, reached by this name."""
     with listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"http://{host}:{listener.getsockname()[1]}"
         settings = PlatformSettings(
             public_url=url,
             secret_key="a secret key that is long enough for tests",

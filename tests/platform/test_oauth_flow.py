@@ -64,6 +64,7 @@ def test_a_person_signs_in_and_the_client_gets_tokens_for_their_tenant(live: Liv
         "sub": access.claims["sub"],
         "name": "Ada",
         "email": "ada@example.com",
+        "email_verified": False,
         "tenant": "acme",
         "tenant_name": "Acme",
         "role": "owner",

@@ -60,7 +60,7 @@ def _ensure_people(
         with databases.core() as core:
             account = core.scalar(select(Account).where(Account.email == email))
             if account is None:
-                account = create_account(core, email, name, secrets.get(f"person {email}", 9))
+                account = create_account(core, email, name, secrets.get(f"person {email}", 12))
             add_member(core, account, context, role)
 
 

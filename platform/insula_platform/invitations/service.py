@@ -46,6 +46,13 @@ class WrongPassword(InsulaError):
     type = "wrong-password"
 
 
+class NeedsSecondFactor(InsulaError):
+    """The password is right, and the account wants a second factor: sign in first."""
+
+    status = 403
+    type = "needs-second-factor"
+
+
 @dataclass(frozen=True, slots=True)
 class Invited:
     """An invitation that can be accepted, and where it leads."""
@@ -100,7 +107,8 @@ def account_for(core: Session, invited: Invited, name: str, password: str) -> Ac
     """
     email = invited.invitation.email
     if core.scalar(select(Account.id).where(Account.email == email)) is None:
-        return create_account(core, email, name, password)
+        about = (invited.tenant.name, invited.tenant.slug)
+        return create_account(core, email, name, password, about=about)
     account = check_password(core, email, password)
     if account is None:
         raise WrongPassword("this is not the password of the account")

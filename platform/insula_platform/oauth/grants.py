@@ -30,6 +30,7 @@ from insula_platform.oauth.models import (
 )
 from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.people import Member, member_of
+from insula_platform.signin.models import SigninSession
 
 CODE_LIFETIME = timedelta(seconds=60)
 
@@ -63,13 +64,16 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
 
     def save_authorization_code(self, code: str, request: ProviderRequest) -> None:
         member: Member = request.user
+        signin: SigninSession = self.server.signin
         parameters = request.payload.data
         grant = Grant(
             client_id=request.client.client_id,
             account_id=member.account.id,
             tenant_id=member.tenant.id,
             scope=request.scope,
-            auth_time=self.server.auth_time,
+            auth_time=signin.auth_time,
+            amr=signin.amr,
+            signin_id=signin.id,
         )
         self.server.core.add(
             AuthorizationCode(
@@ -197,7 +201,7 @@ def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None
 
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
-    claims = {
+    claims: dict[str, Any] = {
         "sub": member.get_user_id(),
         "tenant": member.tenant.slug,
         "tenant_name": member.tenant.name,
@@ -207,6 +211,7 @@ def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str
         claims["name"] = member.account.name
     if "email" in granted:
         claims["email"] = member.account.email
+        claims["email_verified"] = member.account.email_verified_at is not None
     return claims
 
 

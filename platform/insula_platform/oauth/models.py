@@ -94,6 +94,10 @@ class Grant(Core):
     scope: Mapped[str] = mapped_column(Text)
     auth_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When the person proved who they are."""
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
+    """How they proved it: RFC 8176."""
+    signin_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The sign-in session it was given in: whoever ends that one ends this too. None when it is over."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -134,7 +138,7 @@ class AuthorizationCode(Core):
         return None
 
     def get_amr(self) -> list[str]:
-        return ["pwd"]
+        return self.grant.amr
 
 
 class RefreshToken(Core):

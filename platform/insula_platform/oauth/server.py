@@ -27,6 +27,7 @@ from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.oauth.tokens import write_access_token
 from insula_platform.people import Member
 from insula_platform.settings import PlatformSettings
+from insula_platform.signin.models import SigninSession
 from insula_platform.state import Platform
 from insula_tenants.registry import Tenant, why_closed
 
@@ -48,8 +49,8 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         super().__init__(scopes_supported=[*scopes.SCOPES, *scopes.OPERATOR_SCOPES])
         self.platform = platform
         self.core = core
-        self.auth_time: datetime | None = None
-        """When the person of an authorization request proved who they are."""
+        self.signin: SigninSession | None = None
+        """The session of the person whose browser brings an authorization request."""
         settings = platform.settings
         id_token = IdToken(settings.public_url, settings.access_token_lifetime, key)
         self.register_grant(CodeGrant, [S256Challenge(), id_token])

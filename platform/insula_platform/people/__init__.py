@@ -8,6 +8,7 @@ from insula_platform.people.service import (
     create_account,
     member_of,
     memberships_of,
+    set_password,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "create_account",
     "member_of",
     "memberships_of",
+    "set_password",
 ]

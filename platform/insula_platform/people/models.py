@@ -23,6 +23,8 @@ class Account(Core):
     password_hash: Mapped[str | None] = mapped_column(Text)
     """Argon2id; None for someone who cannot sign in with a password."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    email_verified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When a link that was sent to the address was followed."""
 
 
 class Membership(Core):

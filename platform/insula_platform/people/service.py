@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +13,12 @@ from sqlalchemy.orm import Session
 
 from insula_platform.oauth.scopes import ROLE_SCOPES
 from insula_platform.people.models import Account, Membership
-from insula_platform.people.passwords import hash_password, needs_rehash, verify_password
+from insula_platform.people.passwords import (
+    check_new_password,
+    hash_password,
+    needs_rehash,
+    verify_password,
+)
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.registry import CREATING, Tenant
@@ -33,17 +39,19 @@ class Member:
         return str(self.account.id)
 
 
-def create_account(core: Session, email: str, name: str, password: str) -> Account:
-    """A new account.
+def create_account(
+    core: Session, email: str, name: str, password: str, *, about: Sequence[str] = ()
+) -> Account:
+    """A new account. `about` are names that others would try as its password, beside the person's own.
 
     Raises `InvalidInput` for an unusable e-mail address, name or password, `Conflict` when there is an
     account for the address.
     """
     email = normal_email(email)
-    if not _EMAIL.fullmatch(email):
-        raise InvalidInput("email", "give an e-mail address like ada@example.com")
+    check_email(email)
     if not name.strip() or len(name) > 200:
         raise InvalidInput("name", "give a name of 1 to 200 characters")
+    check_new_password(password, [email, name, *about])
     password_hash = hash_password(password)
     row = insert(Account).values(email=email, name=name.strip(), password_hash=password_hash)
     account: Account | None = core.scalar(
@@ -80,6 +88,14 @@ def check_password(core: Session, email: str, password: str) -> Account | None:
     return account
 
 
+def set_password(core: Session, account: Account, password: str) -> None:
+    """Give the account this password; `InvalidInput` when nobody may choose it."""
+    members = memberships_of(core, account.id)
+    names = [name for member in members for name in (member.tenant.name, member.tenant.slug)]
+    check_new_password(password, [account.email, account.name, *names])
+    account.password_hash = hash_password(password)
+
+
 def memberships_of(core: Session, account_id: UUID) -> list[Member]:
     """The tenants this account belongs to, by name of the tenant. Those still being made are left out."""
     query = (
@@ -97,6 +113,12 @@ def member_of(core: Session, account_id: UUID, tenant_id: UUID) -> Member | None
     return next(
         (member for member in memberships_of(core, account_id) if member.tenant.id == tenant_id), None
     )
+
+
+def check_email(email: str) -> None:
+    """`InvalidInput` for what cannot be an e-mail address. Whether it is one, only a letter shows."""
+    if not _EMAIL.fullmatch(email) or not email.isprintable():
+        raise InvalidInput("email", "give an e-mail address like ada@example.com")
 
 
 def normal_email(email: str) -> str:

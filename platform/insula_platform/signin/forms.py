@@ -19,6 +19,11 @@ COOKIE = "form"
 LIFETIME = 3600
 """Seconds a form stays good."""
 
+RETURN_TO = frozenset(
+    {"/oauth/authorize", "/account", "/account/password", "/account/factors", "/account/sessions"}
+)
+"""The pages that one comes back to after signing in."""
+
 
 def form_secret(settings: PlatformSettings, request: Request) -> str:
     """The browser's form cookie, or a new value for it."""
@@ -39,12 +44,13 @@ def is_own_form(settings: PlatformSettings, request: Request, token: str | None)
 
 
 def own_return_to(value: str | None) -> str | None:
-    """`value` when it leads to our own authorization endpoint, else None: no open redirect."""
+    """`value` when it leads to one of our own pages that need a sign-in, else None: no open redirect."""
     if not value or "\\" in value or not value.isprintable() or not value.isascii():
         return None
     try:
         parts = urlsplit(value)
     except ValueError:
         return None
-    is_ours = not parts.scheme and not parts.netloc and parts.path == "/oauth/authorize"
-    return f"{parts.path}?{parts.query}" if is_ours else None
+    if parts.scheme or parts.netloc or parts.path not in RETURN_TO:
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -1,4 +1,4 @@
-"""The pages people see while they sign in: plain HTML, one stylesheet, no script but the invitation's."""
+"""The pages people see of the platform: plain HTML, one stylesheet, few lines of script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def page(
 ) -> HTMLResponse:
     """One page. It may load our stylesheet, and its forms may end at the platform or the analytics UI.
 
-    With `has_script` it may run the scripts that the platform serves.
+    With `has_script` it may run the scripts that the platform serves, and these may ask the platform.
     """
     # Chromium holds the whole chain of redirects after a form against form-action, so the UI must be in it.
     policy = (
@@ -30,7 +30,7 @@ def page(
         f"form-action 'self' {settings.ui_url}"
     )
     if has_script:
-        policy += "; script-src 'self'"
+        policy += "; script-src 'self'; connect-src 'self'"
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",

@@ -1,85 +1,109 @@
-"""The sign-in form."""
+"""The sign-in form: e-mail address and password, or a passkey."""
 
 from __future__ import annotations
 
 from functools import partial
 
-import structlog
-from authlib.oauth2.rfc6749 import InvalidRequestError
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter
+from fastapi.responses import Response
 
-from insula_platform.oauth.requests import FormBody, read_parameters
-from insula_platform.people import Account, check_password
+from insula_platform.factors import factors_of, passkeys
+from insula_platform.factors.passkeys import UnusablePasskey
+from insula_platform.people import check_password
 from insula_platform.people.service import normal_email
-from insula_platform.signin import forms, sessions
-from insula_platform.signin.pages import error_page, page
+from insula_platform.signin import completion, forms
+from insula_platform.signin.attempts import Attempt
+from insula_platform.signin.brake import BUSY, count, refuse, too_many
 from insula_platform.signin.throttle import Busy, password_check
-from insula_platform.state import CurrentPlatform, Platform
+from insula_platform.signin.visits import Opened, Sent, Visit
 
 router = APIRouter(include_in_schema=False)
-log = structlog.stdlib.get_logger("insula.signin")
 
 _WRONG = "The e-mail address or the password is wrong."
-_OLD_FORM = "This page had expired. Please sign in now."
-TOO_MANY = "Too many failed attempts. Try again in {} min."
-BUSY = "Too many people are signing in at this moment. Try again in a few seconds."
+OLD_FORM = "This page had expired. Please sign in now."
 
 
 @router.get("/signin")
-def signin_form(request: Request, platform: CurrentPlatform, return_to: str = "") -> Response:
+def signin_form(visit: Opened, return_to: str = "") -> Response:
     """The form; `return_to` is where the authorization request stopped to ask who is there."""
-    return _form(request, platform, return_to)
+    return _form(visit, return_to)
 
 
 @router.post("/signin")
-def signin(request: Request, platform: CurrentPlatform, body: FormBody) -> Response:
-    """Check the password; on success a new session, and on to where the person came from."""
-    try:
-        given = read_parameters(body or b"")
-    except InvalidRequestError:
-        return error_page(
-            platform.settings, "Sign-in failed", "The form was damaged on its way.", "Try again.", status=400
-        )
-    return_to, email = given.get("return_to", ""), normal_email(given.get("email", ""))
-    address = request.client.host if request.client else ""
-    again = partial(_form, request, platform, return_to, email=email)
-    if not forms.is_own_form(platform.settings, request, given.get("form_token")):
-        return again(message=_OLD_FORM, status=403)
-    if wait := platform.throttle.wait(email, address):
-        log.warning("sign-in throttled", address=address)
-        return again(message=TOO_MANY.format(-(-wait // 60)), status=429, retry_after=wait)
+def signin(visit: Sent) -> Response:
+    """Check the password; on success a session, or the question for the second factor."""
+    return_to, email = visit.given.get("return_to", ""), normal_email(visit.given.get("email", ""))
+    again = partial(_form, visit, return_to, email=email)
+    if not visit.is_own_form:
+        return again(message=OLD_FORM, status=403)
+    attempt = Attempt(visit.platform.settings, visit.request, email)
+    if wait := count(visit, attempt):
+        return again(message=too_many(wait), status=429, retry_after=wait)
     try:
         with password_check():
-            answer = _check(request, platform, email, given.get("password", ""), return_to)
+            answer = _check(visit, attempt, email, return_to)
     except Busy:
         return again(message=BUSY, status=503, retry_after=5)
     if answer is None:
-        platform.throttle.failed(email, address)
-        log.warning("sign-in refused", address=address)
+        refuse(visit)
         return again(message=_WRONG, status=403)
-    platform.throttle.succeeded(email)
     return answer
 
 
-def _check(
-    request: Request, platform: Platform, email: str, password: str, return_to: str
-) -> Response | None:
-    with platform.databases.core() as core:
-        account: Account | None = check_password(core, email, password)
+@router.post("/signin/passkey/options")
+def passkey_options(visit: Sent) -> Response:
+    """What the browser is to have signed, as JSON for its script."""
+    settings = visit.platform.settings
+    if not visit.is_own_form or passkeys.relying_party(settings) is None:
+        return Response(status_code=403)
+    if visit.platform.throttle.wait(visit.address):
+        return Response(status_code=429)
+    with visit.platform.databases.core() as core:
+        # A browser that waits for its second factor is asked for a passkey of that account.
+        step = completion.waiting_step(core, visit)
+        account_id = step.account_id if step is not None and "second" in visit.given else None
+        secret = forms.form_secret(settings, visit.request)
+        options = passkeys.ask_to_sign_in(core, settings, secret, account_id)
+    return Response(options, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/signin/passkey")
+def signin_by_passkey(visit: Sent) -> Response:
+    """Sign in by a passkey alone: it stands for a device and for the person at it."""
+    settings, return_to = visit.platform.settings, visit.given.get("return_to", "")
+    again = partial(_form, visit, return_to)
+    if not visit.is_own_form:
+        return again(message=OLD_FORM, status=403)
+    attempt = Attempt(settings, visit.request, None)
+    if wait := count(visit, attempt):
+        return again(message=too_many(wait), status=429, retry_after=wait)
+    secret = forms.form_secret(settings, visit.request)
+    try:
+        with visit.platform.databases.core() as core:
+            challenge = passkeys.take_challenge(core, secret)
+        with visit.platform.databases.core() as core:
+            account = passkeys.sign_in(core, settings, challenge, visit.given.get("credential", ""))
+            attempt.succeeded(core)
+            return completion.complete(core, visit, account, ["hwk", "mfa"], return_to)
+    except UnusablePasskey as error:
+        refuse(visit)
+        return again(message=f"Not signed in: {error.detail}.", status=403)
+
+
+def _check(visit: Visit, attempt: Attempt, email: str, return_to: str) -> Response | None:
+    with visit.platform.databases.core() as core:
+        account = check_password(core, email, visit.given.get("password", ""))
         if account is None:
             return None
-        # Without a place to return to, the analytics UI is where people want to be.
-        target = forms.own_return_to(return_to) or platform.settings.ui_url
-        response = RedirectResponse(target, 303)
-        sessions.start_session(core, platform.settings, request, response, account)
-        log.info("signed in", account=str(account.id))
-        return response
+        if factors_of(core, account.id).is_protected:
+            # The attempt stays counted: whoever has the password alone is still guessing.
+            return completion.ask_second(core, visit, account, ["pwd"], return_to)
+        attempt.succeeded(core)
+        return completion.complete(core, visit, account, ["pwd"], return_to)
 
 
 def _form(
-    request: Request,
-    platform: Platform,
+    visit: Visit,
     return_to: str,
     *,
     email: str = "",
@@ -87,18 +111,13 @@ def _form(
     status: int = 200,
     retry_after: int | None = None,
 ) -> Response:
-    settings = platform.settings
-    secret = forms.form_secret(settings, request)
-    response = page(
-        settings,
+    return visit.page(
         "signin.html",
         status=status,
-        form_token=forms.form_token(settings, secret),
+        has_script=True,
+        retry_after=retry_after,
         return_to=forms.own_return_to(return_to) or "",
         email=email,
         message=message,
+        passkeys=passkeys.relying_party(visit.platform.settings) is not None,
     )
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
-    sessions.set_cookie(response, settings, forms.COOKIE, secret, forms.LIFETIME)
-    return response

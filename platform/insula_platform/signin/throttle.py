@@ -1,6 +1,6 @@
-"""Brakes: on guessing passwords, by account and by address, and on checking too many at once.
+"""The first brake: on trying from one address, and on checking too many passwords at once.
 
-Both count in this process's memory.
+Both count in this process's memory and spare the database. What holds across processes is in `attempts`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from contextlib import contextmanager
 WINDOW = 300.0
 """Seconds in which failures count."""
 
-MAX_PER_ACCOUNT = 10
 MAX_PER_ADDRESS = 50
 MAX_REMEMBERED = 20_000
-"""Names remembered at most: the oldest are forgotten first, so an attacker cannot fill the memory."""
+"""Addresses remembered at most: the oldest are forgotten first, so an attacker cannot fill the memory."""
 
 # Argon2 takes 64 MiB and a core for each check: more at once would starve everything else.
 _checks = threading.BoundedSemaphore(2)
@@ -47,37 +46,19 @@ class Throttle:
         self._lock = threading.Lock()
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def wait(self, email: str | None, address: str) -> int:
-        """Seconds to wait before the next try is heard; 0 when it is heard at once.
-
-        `email` is None for a guess at something that belongs to no account.
-        """
+    def wait(self, address: str) -> int:
+        """Seconds to wait before the next try from there is heard; 0 when it is heard at once."""
         with self._lock:
-            return max(self._wait(name, allowed) for name, allowed in _counted(email, address))
+            start, count = self._failures.get(address, (0.0, 0))
+        left = start + WINDOW - time.monotonic()
+        return int(left) + 1 if count >= MAX_PER_ADDRESS and left > 0 else 0
 
-    def failed(self, email: str | None, address: str) -> None:
+    def failed(self, address: str) -> None:
         """Remember a failure."""
         with self._lock:
-            for name, _ in _counted(email, address):
-                start, count = self._failures.pop(name, (0.0, 0))
-                if time.monotonic() - start > WINDOW:
-                    start, count = time.monotonic(), 0
-                self._failures[name] = (start, count + 1)
+            start, count = self._failures.pop(address, (0.0, 0))
+            if time.monotonic() - start > WINDOW:
+                start, count = time.monotonic(), 0
+            self._failures[address] = (start, count + 1)
             while len(self._failures) > MAX_REMEMBERED:
                 self._failures.popitem(last=False)
-
-    def succeeded(self, email: str) -> None:
-        """Forget the account's failures: its owner is here."""
-        with self._lock:
-            self._failures.pop(f"a {email}", None)
-
-    def _wait(self, name: str, allowed: int) -> int:
-        start, count = self._failures.get(name, (0.0, 0))
-        left = start + WINDOW - time.monotonic()
-        return int(left) + 1 if count >= allowed and left > 0 else 0
-
-
-def _counted(email: str | None, address: str) -> list[tuple[str, int]]:
-    """Under which names a try is counted, and how many failures each may have."""
-    counted = [(f"i {address}", MAX_PER_ADDRESS)]
-    return counted if email is None else [(f"a {email}", MAX_PER_ACCOUNT), *counted]

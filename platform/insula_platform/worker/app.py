@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.devices.withdrawals import add_device_tasks
+from insula_platform.email_links.tasks import add_link_tasks
+from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
 from insula_platform.worker.metrics import StorageMetrics
@@ -32,6 +34,11 @@ _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM letters WHERE expires_at < now() - interval '30 days'",
+    "DELETE FROM email_links WHERE expires_at < now()",
+    "DELETE FROM passkey_challenges WHERE expires_at < now()",
+    "DELETE FROM signin_steps WHERE expires_at < now()",
+    "DELETE FROM signin_attempts WHERE ends_at < now()",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
@@ -76,6 +83,8 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     add_bundle_tasks(app, settings, databases)
     add_device_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
+    add_link_tasks(app, settings, databases)
+    add_mail_tasks(app, settings, databases)
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
