@@ -28,6 +28,11 @@ from insula_platform.devices.credential_routes import router as credentials
 from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
 from insula_platform.devices.type_routes import router as device_types
+from insula_platform.enrolment.claim_routes import public as claiming
+from insula_platform.enrolment.claim_routes import router as claim_batches
+from insula_platform.enrolment.enrolment_routes import public as announcing
+from insula_platform.enrolment.enrolment_routes import router as enrolments
+from insula_platform.enrolment.key_routes import router as provisioning_keys
 from insula_platform.invitations.routes import router as invitations
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
@@ -173,6 +178,11 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(device_types)
     app.include_router(certificates)
     app.include_router(certificate_lists)
+    app.include_router(claiming)
+    app.include_router(claim_batches)
+    app.include_router(announcing)
+    app.include_router(enrolments)
+    app.include_router(provisioning_keys)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)
