@@ -24,6 +24,7 @@ from insula_platform.bundles.routes import router as bundles
 from insula_platform.certificates.routes import lists as certificate_lists
 from insula_platform.certificates.routes import router as certificates
 from insula_platform.dead_letters.routes import router as dead_letters
+from insula_platform.device_imports.routes import router as device_imports
 from insula_platform.devices.credential_routes import router as credentials
 from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
@@ -178,6 +179,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(device_types)
     app.include_router(certificates)
     app.include_router(certificate_lists)
+    app.include_router(device_imports)
     app.include_router(claiming)
     app.include_router(claim_batches)
     app.include_router(announcing)
