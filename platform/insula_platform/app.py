@@ -30,10 +30,16 @@ from insula_platform.certificates.routes import router as certificates
 from insula_platform.clients.routes import router as clients
 from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
+from insula_platform.device_imports.routes import router as device_imports
 from insula_platform.devices.credential_routes import router as credentials
 from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
 from insula_platform.devices.type_routes import router as device_types
+from insula_platform.enrolment.claim_routes import public as claiming
+from insula_platform.enrolment.claim_routes import router as claim_batches
+from insula_platform.enrolment.enrolment_routes import public as announcing
+from insula_platform.enrolment.enrolment_routes import router as enrolments
+from insula_platform.enrolment.key_routes import router as provisioning_keys
 from insula_platform.federation.pages import router as federation_pages
 from insula_platform.federation.routes import router as federation_routes
 from insula_platform.federation.state import federation
@@ -200,6 +206,12 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(points)
     app.include_router(credentials)
     app.include_router(device_types)
+    app.include_router(device_imports)
+    app.include_router(claiming)
+    app.include_router(claim_batches)
+    app.include_router(announcing)
+    app.include_router(enrolments)
+    app.include_router(provisioning_keys)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)

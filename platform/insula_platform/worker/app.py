@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
+from insula_platform.device_imports.service import IMPORT_TASK
+from insula_platform.device_imports.tasks import add_import_tasks
 from insula_platform.devices.withdrawals import add_device_tasks
 from insula_platform.email_links.tasks import add_link_tasks
 from insula_platform.mail.delivery import add_mail_tasks
@@ -79,10 +81,11 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     @app.task(queueing_lock="bury-jobs", name="bury-jobs")
     async def bury_jobs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
         """Take away the jobs of workers that died. The next of its kind, which does it all anew, would wait
-        for such a job's lock for ever. Exports are for one time only: they are handed to another worker.
+        for such a job's lock for ever. Exports and uploads of devices are for one time only: they are handed
+        to another worker.
         """
         for stalled in await app.job_manager.get_stalled_jobs():
-            if stalled.task_name != EXPORT_TASK:
+            if stalled.task_name not in (EXPORT_TASK, IMPORT_TASK):
                 log.warning("a worker died in the middle of the job %s", stalled.task_name)
                 await app.job_manager.finish_job(stalled, Status.FAILED, delete_job=True)
 
@@ -94,6 +97,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
 
     add_bundle_tasks(app, settings, databases)
     add_device_tasks(app, settings, databases)
+    add_import_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
     add_link_tasks(app, settings, databases)
     add_mail_tasks(app, settings, databases)

@@ -41,8 +41,10 @@ REBUILT = (
     "readings_1h",
     "readings_1d",
     "schema_version",
+    "enrolments",
 )
-"""Tables of a tenant that do not: readings travel as Parquet, the others follow."""
+"""Tables of a tenant that do not: readings travel as Parquet, others follow, and what waits for approval came
+with a key that stays behind."""
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 

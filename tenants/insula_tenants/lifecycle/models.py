@@ -22,7 +22,7 @@ class TenantJob(Core):
     tenant_id: Mapped[UUID | None] = mapped_column(Uuid)
     tenant_slug: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
-    """`create`, `export`, `import` or `delete`."""
+    """`create`, `export`, `import`, `delete`, or `devices` for an upload of devices."""
     state: Mapped[str] = mapped_column(Text, server_default="waiting")
     """`waiting`, `running`, `done` or `failed`."""
     step: Mapped[str | None] = mapped_column(Text)

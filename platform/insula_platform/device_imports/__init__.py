@@ -1,0 +1,1 @@
+"""Many devices at a time over HTTP, done by the worker."""

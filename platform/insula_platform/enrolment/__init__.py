@@ -1,0 +1,1 @@
+"""Devices that come in by a claim code, or by announcing themselves, over HTTP."""

@@ -1,0 +1,1 @@
+"""Many devices at a time: read from a file, checked row by row, registered together."""

@@ -1,0 +1,164 @@
+"""Register what a file came to, and admit it at the broker: together, and again after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from insula_tenants import audit
+from insula_tenants.audit import Actor
+from insula_tenants.broker.access import BrokerAccess, DeviceGrant
+from insula_tenants.broker.passwords import PasswordHash, hash_password, verify_password
+from insula_tenants.context import TenantContext
+from insula_tenants.database import Databases
+from insula_tenants.devices.models import Device, DeviceCredential, Point
+from insula_tenants.devices.points import NewPoint
+from insula_tenants.devices.service import NewDevice
+from insula_tenants.devices.types import TypeView, list_types, points_with
+from insula_tenants.errors import Conflict
+from insula_tenants.quotas import allowance_of, claim_room
+
+ADMITTED_AT_ONCE = 100
+"""Between two reports of progress."""
+INSERTED_AT_ONCE = 500
+
+Report = Callable[[str, int, int], None]
+"""`(step, done, total)`."""
+
+
+def register_all(
+    databases: Databases,
+    context: TenantContext,
+    devices: Sequence[NewDevice],
+    passwords: Mapping[str, str],
+    *,
+    actor: Actor,
+    report: Report,
+) -> None:
+    """Register the devices with these passwords, all of them or, when one cannot be, none.
+
+    Called again after a crash, it knows its own devices by their passwords. Raises `QuotaExceeded`, and
+    `Conflict` when something is no longer as it was when the file was checked.
+    """
+    with databases.core() as core:
+        allowance = allowance_of(core, context.id)
+    with databases.tenant(context) as session:
+        theirs = _registered(session, passwords)
+        wanted = [device for device in devices if device.slug not in theirs]
+        types = {one.slug: one for one in list_types(session)}
+        points = {device.slug: _points(types, device) for device in wanted}
+        claim_room(session, allowance, devices=len(wanted), points=sum(map(len, points.values())))
+        try:
+            _insert(session, wanted, points, passwords, report)
+        except IntegrityError:
+            raise Conflict(
+                "a device of the file was made meanwhile, or its space removed: upload the file again"
+            ) from None
+    with databases.core() as core:
+        for device in wanted:
+            told = {"name": device.name, "type": device.type, "space_id": device.space_id}
+            audit.record(core, actor, "device.created", tenant=context.id, target=device.slug, detail=told)
+
+
+def admit_all(
+    broker: BrokerAccess,
+    context: TenantContext,
+    passwords: Mapping[str, str],
+    *,
+    done: int,
+    report: Report,
+) -> None:
+    """Admit the devices at the broker, from the one after the first `done` on. Again is no error.
+
+    Raises `BrokerError`.
+    """
+    grants = [DeviceGrant(context.slug, slug, password) for slug, password in passwords.items()]
+    for start in range(done, len(grants), ADMITTED_AT_ONCE):
+        broker.grant_many(grants[start : start + ADMITTED_AT_ONCE])
+        report("admitting", min(start + ADMITTED_AT_ONCE, len(grants)), len(grants))
+
+
+def _insert(
+    session: Session,
+    devices: Sequence[NewDevice],
+    points: Mapping[str, Sequence[NewPoint]],
+    passwords: Mapping[str, str],
+    report: Report,
+) -> None:
+    """What `register` and `set_password` do for one device, in a handful of statements for many."""
+    gateways = {device.gateway for device in devices if device.gateway is not None}
+    known = select(Device.slug, Device.id).where(Device.slug.in_(gateways))
+    ids: dict[str, int] = {row[0]: row[1] for row in session.execute(known)}
+    for start in range(0, len(devices), INSERTED_AT_ONCE):
+        part = devices[start : start + INSERTED_AT_ONCE]
+        rows = [_device_row(device) for device in part]
+        inserted = session.execute(insert(Device).returning(Device.slug, Device.id), rows)
+        ids |= {row[0]: row[1] for row in inserted}
+        if told := [(ids[one.slug], point) for one in part for point in points[one.slug]]:
+            session.execute(insert(Point), [_point_row(*each) for each in told])
+        session.execute(
+            insert(DeviceCredential), [_login_row(ids[one.slug], passwords[one.slug]) for one in part]
+        )
+        report("registering", start + len(part), len(devices))
+    if behind := [{"id": ids[one.slug], "gateway_id": ids[one.gateway]} for one in devices if one.gateway]:
+        session.execute(update(Device), behind)
+
+
+def _points(types: Mapping[str, TypeView], device: NewDevice) -> tuple[NewPoint, ...]:
+    if device.type is not None and device.type not in types:
+        raise Conflict(f"the device type {device.type!r} was removed meanwhile: upload the file again")
+    return points_with(types.get(device.type or ""), device.points)
+
+
+def _device_row(device: NewDevice) -> dict[str, Any]:
+    return {
+        "slug": device.slug,
+        "name": device.name,
+        "space_id": device.space_id,
+        "type": device.type,
+        "state": "active",
+        "expected_interval": device.expected_interval,
+        "serial": device.serial,
+        "labels": dict(device.labels),
+    }
+
+
+def _point_row(device_id: int, point: NewPoint) -> dict[str, Any]:
+    states = list(point.states) if point.states else None
+    return {"device_id": device_id, **asdict(point), "states": states}
+
+
+def _login_row(device_id: int, password: str) -> dict[str, Any]:
+    hashed = hash_password(password)
+    return {
+        "device_id": device_id,
+        "number": 1,
+        "password_hash": hashed.hash,
+        "salt": hashed.salt,
+        "iterations": hashed.iterations,
+    }
+
+
+def _registered(session: Session, passwords: Mapping[str, str]) -> set[str]:
+    """Those that an earlier attempt has registered; `Conflict` for one that is somebody else's."""
+    query = (
+        select(
+            Device.slug, DeviceCredential.password_hash, DeviceCredential.salt, DeviceCredential.iterations
+        )
+        .outerjoin(
+            DeviceCredential, (DeviceCredential.device_id == Device.id) & (DeviceCredential.number == 1)
+        )
+        .where(Device.slug.in_(list(passwords)))
+    )
+    found = set()
+    for slug, hashed, salt, iterations in session.execute(query):
+        kept = PasswordHash(bytes(hashed), bytes(salt), iterations) if hashed and salt else None
+        if kept is None or not verify_password(passwords[slug], kept):
+            raise Conflict(f"a device {slug!r} was made meanwhile: upload the file again")
+        found.add(slug)
+    return found

@@ -1,0 +1,1 @@
+"""Let devices in before they are known: by claim codes, and by announcing themselves."""
