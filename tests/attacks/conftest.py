@@ -185,7 +185,9 @@ def _program(core: Session, context: TenantContext, secret: str) -> tuple[str, U
 
 def _people(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID, UUID]:
     """A member, a key of theirs, and an invitation."""
-    account = create_account(core, f"engineer@{secret}.example", f"Engineer {secret}", "a long password")
+    account = create_account(
+        core, f"engineer@{secret}.example", f"Engineer {secret}", "otters rarely visit the bakery"
+    )
     add_member(core, account, context, "engineer")
     key = ApiKey(
         tenant_id=context.id,
