@@ -17,6 +17,9 @@ from tests.conftest import Deployment
 for module in (
     "insula_platform.api_keys.models",
     "insula_platform.federation.models",
+    "insula_platform.email_links.models",
+    "insula_platform.factors.models",
+    "insula_platform.mail.models",
     "insula_platform.oauth.models",
     "insula_platform.people.models",
     "insula_platform.scim.models",
@@ -34,6 +37,8 @@ for module in (
     importlib.import_module(module)  # importing a model adds it to the metadata
 
 _NOT_OURS = ("procrastinate_", "schema_version", "readings_")
+_WITHOUT_MODEL = {"passkey_challenges", "signin_attempts"}
+"""Kept for minutes, by statements alone."""
 
 
 def matters(change: tuple[object, ...] | list[tuple[object, ...]]) -> bool:
@@ -59,7 +64,7 @@ def test_tables_are_what_the_models_say(deployment: Deployment, schema: str, met
             opts={
                 "compare_type": True,
                 "include_name": lambda name, kind, _parents: (
-                    kind != "table" or not name.startswith(_NOT_OURS)
+                    kind != "table" or not (name.startswith(_NOT_OURS) or name in _WITHOUT_MODEL)
                 ),
             },
         )

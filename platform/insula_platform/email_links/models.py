@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Text, Uuid, func
+from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint, Uuid, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import Core
@@ -15,6 +15,7 @@ class EmailLink(Core):
     """A link on its way to an address. An account has one for each purpose: the newest."""
 
     __tablename__ = "email_links"
+    __table_args__ = (UniqueConstraint("account_id", "purpose"),)
 
     token_hash: Mapped[str] = mapped_column(Text, primary_key=True)
     account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("accounts.id"))

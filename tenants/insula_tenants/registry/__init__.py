@@ -28,7 +28,6 @@ from insula_tenants.registry.service import (
     resolve_tenant,
     resolve_tenant_by_id,
     why_closed,
-    why_closed_async,
 )
 
 __all__ = [
@@ -60,5 +59,4 @@ __all__ = [
     "resolve_tenant_by_id",
     "resume_creations",
     "why_closed",
-    "why_closed_async",
 ]

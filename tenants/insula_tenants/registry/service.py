@@ -6,19 +6,17 @@ resolves for those who look after it, and for nobody who acts in it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from insula_tenants import context
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import (
-    InsulaError,
     NotFound,
     TenantClosed,
     TenantDeleting,
@@ -32,8 +30,6 @@ from insula_tenants.registry.models import Tenant
 CREATING, ACTIVE, SUSPENDED, DELETING = "creating", "active", "suspended", "deleting"
 
 _COLUMNS = ("id", "slug", "database", "schema_version", "status", "status_reason", "delete_after", "quotas")
-
-_CLOSED_OF = "SELECT id, slug, status, status_reason, delete_after FROM tenants WHERE id = ANY(%s)"
 
 
 class ResolvedTenant(NamedTuple):
@@ -94,21 +90,6 @@ def opened(row: Mapping[str, Any] | None, slug: str) -> ResolvedTenant:
     tenant = Tenant(**{name: row[name] for name in _COLUMNS}) if row else None
     context = _open(tenant, slug)
     return ResolvedTenant(context, (row["of_plan"], row["quotas"]) if row else ({}, {}))
-
-
-async def why_closed_async(
-    connection: psycopg.AsyncConnection[dict[str, Any]], tenant_ids: Sequence[UUID]
-) -> dict[UUID, InsulaError]:
-    """Which of these tenants nobody may act in any more, and why; on `AsyncDatabases.core`'s connection."""
-    cursor = await connection.execute(_CLOSED_OF, (list(tenant_ids),))
-    found = {row["id"]: Tenant(**row) for row in await cursor.fetchall()}
-    closed: dict[UUID, InsulaError] = {}
-    for tenant_id in tenant_ids:
-        tenant = found.get(tenant_id)
-        why = why_closed(tenant) if tenant else NotFound("the tenant is gone")
-        if why is not None:
-            closed[tenant_id] = why
-    return closed
 
 
 def closed_tenants(core: Session) -> list[ClosedTenant]:
