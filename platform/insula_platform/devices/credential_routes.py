@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
 
@@ -15,8 +15,10 @@ from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
 from insula_platform.paging import Page
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
-from insula_tenants.devices import list_credentials
+from insula_tenants.certificates import CertificateView, list_certificates
+from insula_tenants.devices import CredentialView, list_credentials
 from insula_tenants.devices.rotation import Issued, revoke, rotate
+from insula_tenants.errors import Conflict
 
 router = APIRouter(
     prefix="/api/v1/tenants/{tenant}/devices/{device}/credentials",
@@ -29,11 +31,14 @@ Number = Annotated[int, Path(description="The login's number.", ge=1, lt=2**31, 
 
 @router.get("")
 def get_credentials(access: Reader, platform: CurrentPlatform, device: DeviceId) -> Page[Credential]:
-    """All logins that the device has or had, newest first, without their secrets."""
+    """All logins and certificates that the device has or had, newest first, without their secrets."""
     with platform.databases.tenant(access.context) as session:
         check_device(access, session, device)
-        found = list_credentials(session, access.context.slug, device)
-    return Page(items=[Credential.model_validate(one) for one in found])
+        passwords = list_credentials(session, access.context.slug, device)
+    with platform.databases.core() as core:
+        certificates = list_certificates(core, access.context, device)
+    found = [_password(one) for one in passwords] + [_certificate(one) for one in certificates]
+    return Page(items=sorted(found, key=lambda one: one.created_at, reverse=True))
 
 
 @router.post(
@@ -60,6 +65,10 @@ def post_credential(
     context = access.context
     with platform.databases.tenant(context) as session:
         check_device(access, session, device)
+    if platform.broker.takes == "certificate":
+        raise Conflict(
+            "devices sign in with certificates here: ask for one at …/devices/{device}/certificates"
+        )
     with platform.databases.core() as core:
         scope = f"{context.id}/{access.subject}/devices/{device}/credentials"
         kept = claim_key(core, scope, idempotency_key, asked.model_dump(mode="json"))
@@ -105,6 +114,33 @@ def delete_credential(
         if not told:
             defer_withdrawal(core, access.context)
     return Response(status_code=204 if told else 202)
+
+
+def _password(view: CredentialView) -> Credential:
+    return Credential(
+        kind="password",
+        number=view.number,
+        username=view.username,
+        serial=None,
+        state=view.state,
+        created_at=view.created_at,
+        expires_at=view.expires_at,
+        revoked_at=view.revoked_at,
+    )
+
+
+def _certificate(view: CertificateView) -> Credential:
+    valid: Literal["good", "expired"] = "good" if view.not_after > datetime.now(UTC) else "expired"
+    return Credential(
+        kind="certificate",
+        number=None,
+        username=None,
+        serial=view.serial,
+        state="revoked" if view.revoked_at is not None else valid,
+        created_at=view.not_before,
+        expires_at=view.not_after,
+        revoked_at=view.revoked_at,
+    )
 
 
 def _noted(issued: Issued) -> dict[str, Any]:

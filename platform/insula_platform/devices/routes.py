@@ -92,7 +92,7 @@ def get_devices(
             space_id=space,
             gateway=gateway,
             label=_label(label),
-            spaces=visible_spaces(access, session),
+            within=visible_spaces(access, session),
         )
         found = list_devices(session, which, after=after, limit=limit + 1)
     more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
@@ -275,6 +275,8 @@ def _onboarded(
     with platform.databases.tenant(access.context) as session:
         view = find_device(session, device)
         points = list_points(session, device=device, limit=200)
+    if platform.broker.takes == "certificate":
+        password = None
     told: Told = tell(
         platform.settings, access.context.slug, device, points, username=username, password=password
     )

@@ -323,7 +323,8 @@ class Onboarded(BaseModel):
     points: list[Point]
     credentials: Secrets | None = Field(
         description="Null when an earlier request with the same Idempotency-Key got them: they are told "
-        "once. Rotate the login when that answer was lost."
+        "once. Rotate the login when that answer was lost. Null, too, where devices sign in with "
+        "certificates: ask for one at `…/devices/{device}/certificates`."
     )
     broker: Broker
     topics: Topics
@@ -364,7 +365,7 @@ class Rotated(BaseModel):
 
 
 class Credential(BaseModel):
-    """A login of a device, without its secret."""
+    """A login of a device, or a certificate, without its secret."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -373,6 +374,7 @@ class Credential(BaseModel):
                 "kind": "password",
                 "number": 2,
                 "username": "acme/meeting-room-1-temperature/2",
+                "serial": None,
                 "state": "good",
                 "created_at": "2026-11-24T09:00:00Z",
                 "expires_at": None,
@@ -381,9 +383,12 @@ class Credential(BaseModel):
         },
     )
 
-    kind: Literal["password"] = "password"
-    number: int
-    username: str
+    kind: Literal["password", "certificate"]
+    number: int | None = Field(description="Of a password, to revoke it by; null for a certificate.")
+    username: str | None = Field(description="The MQTT user name that goes with a password.")
+    serial: str | None = Field(
+        description="Of a certificate: see `…/devices/{device}/certificates`; null for a password."
+    )
     state: Literal["good", "expiring", "expired", "revoked"] = Field(
         description="`expiring` is good until `expires_at`; an `expired` one is refused and about to be "
         "`revoked`, which ends its session."

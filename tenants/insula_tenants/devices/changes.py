@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from insula_tenants import audit
 from insula_tenants.audit import SYSTEM, Actor
 from insula_tenants.broker.access import BrokerAccess
+from insula_tenants.certificates import revoke_device
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.credentials import end_logins
@@ -77,7 +78,7 @@ def decommission(
     *,
     actor: Actor = SYSTEM,
 ) -> bool:
-    """Take a device out of use: its logins are gone, its session ended, its points and readings stay.
+    """Take a device out of use: logins and certificates are void, its session ended, its readings stay.
 
     Its slug stays taken, so that its history is never another's, and it publishes through no gateway any
     more. Again is no error. False when the broker could not be told: then the worker does.
@@ -94,7 +95,10 @@ def decommission(
         session.flush()
         end_logins(session, slug, datetime.now(UTC))
     audit.record(core, actor, "device.decommissioned", tenant=context.id, target=slug)
-    return withdraw_ended(databases, broker, context, only=slug)
+    told = withdraw_ended(databases, broker, context, only=slug)
+    # After the broker, which may take certificates back in a transaction of its own: this one would block it.
+    revoke_device(core, context, slug, actor=actor)
+    return told
 
 
 def reactivate(
