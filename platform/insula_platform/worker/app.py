@@ -34,6 +34,7 @@ _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM device_certificates WHERE not_after < now() - interval '90 days'",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
