@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from insula_platform.broker.commands import broker
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.clients.commands import client
 from insula_platform.devices.commands import device
@@ -39,6 +40,7 @@ app.add_typer(operator, name="operator")
 app.add_typer(client, name="client")
 app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
+app.add_typer(broker, name="broker")
 app.add_typer(storage, name="storage")
 app.add_typer(mail, name="mail")
 app.add_typer(keys, name="keys")

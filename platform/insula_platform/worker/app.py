@@ -21,9 +21,11 @@ from insula_platform.email_links.tasks import add_link_tasks
 from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.oauth.rotation import retire_superseded
 from insula_platform.settings import PlatformSettings
+from insula_platform.worker.broker import DriftMetrics, add_broker_tasks, reconcile_broker
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
-from insula_platform.worker.metrics import StorageMetrics
+from insula_platform.worker.metrics import StorageMetrics, serve_metrics
 from insula_platform.worker.storage import QUEUE, add_storage_tasks
+from insula_tenants.broker import broker_access
 from insula_tenants.database import Databases
 from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
@@ -53,12 +55,18 @@ _PURGES = (
     "DELETE FROM passkey_challenges WHERE expires_at < now()",
     "DELETE FROM signin_steps WHERE expires_at < now()",
     "DELETE FROM signin_attempts WHERE ends_at < now()",
+    "DELETE FROM device_certificates WHERE not_after < now() - interval '90 days'",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
 
-def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageMetrics | None = None) -> App:
-    """The application with its tasks: they work on `databases`, and keep `metrics` up to date."""
+def make_app(
+    settings: PlatformSettings,
+    databases: Databases,
+    metrics: StorageMetrics | None = None,
+    drift: DriftMetrics | None = None,
+) -> App:
+    """The application with its tasks: they work on `databases`, and keep the metrics up to date."""
     app = App(
         connector=PsycopgConnector(
             conninfo=settings.require_database_url(),
@@ -101,6 +109,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
     add_lifecycle_tasks(app, settings, databases)
     add_link_tasks(app, settings, databases)
     add_mail_tasks(app, settings, databases)
+    add_broker_tasks(app, settings, databases, drift or DriftMetrics())
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
@@ -136,10 +145,11 @@ def prepare_all(databases: Databases) -> None:
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the jobs at hand are finished first."""
     databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
-    metrics = StorageMetrics()
-    app = make_app(settings, databases, metrics)
+    metrics, drift = StorageMetrics(), DriftMetrics()
+    app = make_app(settings, databases, metrics, drift)
     if settings.metrics_port is not None:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
+        serve_metrics(settings.metrics_host, settings.metrics_port, metrics, drift)
+    reconcile_broker(databases, broker_access(settings), drift)
     others = sorted({task.queue for task in app.tasks.values()} - {QUEUE})
 
     async def work() -> None:

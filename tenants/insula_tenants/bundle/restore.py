@@ -173,10 +173,10 @@ def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -
     connection = prepared.connection.driver_connection
     assert isinstance(connection, psycopg.Connection)  # noqa: S101 - the one driver there is
     connection.execute("SELECT set_config('statement_timeout', '0', true)")
-    # What an earlier attempt left is gone before the first row is written.
+    # What an earlier attempt left is gone before the first row is written, with what refers to it.
     _act_as(connection, OWNER_ROLE, schema)
     tables = sql.SQL(", ").join(map(sql.Identifier, (*TABLES, "latest", "readings")))
-    connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     # The bundle's rows are written with the tenant's rights: they reach its own tables and nothing else.
     _act_as(connection, schema, schema)
     for table in TABLES:
