@@ -28,6 +28,7 @@ from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
+from insula_tenants.enrolment.models import ClaimBatch, ClaimCode
 from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
 from insula_tenants.quotas import put_quotas
@@ -74,6 +75,10 @@ class House:
     user: UUID
     """Somebody whom its directory knows, in `group`."""
     group: UUID
+    batch: UUID
+    """A batch of claim codes with the word for a name."""
+    upload: UUID
+    """An upload of devices that is done, with the word in its report."""
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +187,10 @@ def _furnish(
         people = _people(core, context, secret)
         program = _program(core, context, secret)
         sign_on = _sign_on(core, context, secret)
-    return House(context, device, secret, value, point, space, letter, export, *people, *program, *sign_on)
+        enrolment = _enrolment(core, context, secret)
+    return House(
+        context, device, secret, value, point, space, letter, export, *people, *program, *sign_on, *enrolment
+    )
 
 
 def _program(core: Session, context: TenantContext, secret: str) -> tuple[str, UUID]:
@@ -230,6 +238,28 @@ def _sign_on(core: Session, context: TenantContext, secret: str) -> tuple[str, U
     core.flush()
     core.add(ScimGroupMember(group_id=group.id, user_id=user.id))
     return domain, user.id, group.id
+
+
+def _enrolment(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID]:
+    """A batch of one claim code, and an upload of devices."""
+    batch = ClaimBatch(
+        tenant_id=context.id,
+        name=f"Batch {secret}",
+        prefix=secret,
+        created_by="nobody",
+        expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+    )
+    upload = TenantJob(
+        tenant_id=context.id,
+        tenant_slug=context.slug,
+        kind="devices",
+        state="done",
+        parameters={"passwords": None, "results": [[2, None, "bad", "device", secret]]},
+    )
+    core.add_all([batch, upload])
+    core.flush()
+    core.add(ClaimCode(code_hash=f"hash of {secret}", batch_id=batch.id, number=1))
+    return batch.id, upload.id
 
 
 def _space(session, secret: str, name: str) -> int:

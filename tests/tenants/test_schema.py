@@ -25,7 +25,9 @@ for module in (
     "insula_platform.scim.models",
     "insula_platform.signin.models",
     "insula_tenants.audit.models",
+    "insula_tenants.certificates.models",
     "insula_tenants.devices.models",
+    "insula_tenants.enrolment.models",
     "insula_tenants.invitations.models",
     "insula_tenants.lifecycle.models",
     "insula_tenants.registry.models",
@@ -68,7 +70,8 @@ def test_tables_are_what_the_models_say(deployment: Deployment, schema: str, met
                 ),
             },
         )
-        assert [change for change in compare_metadata(context, metadata) if matters(change)] == []
+        found = [str(change) for change in compare_metadata(context, metadata) if matters(change)]
+        assert not found, "\n".join(found)
     engine.dispose()
 
 

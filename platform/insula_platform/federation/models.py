@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, LargeBinary, Text, Uuid, func
+from sqlalchemy import Boolean, DateTime, ForeignKey, LargeBinary, Text, UniqueConstraint, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,6 +55,7 @@ class FederatedIdentity(Core):
     """Whom a tenant's provider means by a subject. It goes with the membership."""
 
     __tablename__ = "federated_identities"
+    __table_args__ = (UniqueConstraint("tenant_id", "issuer", "account_id"),)
 
     tenant_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     issuer: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -9,7 +9,17 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, LargeBinary, Text, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Identity,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import Core
@@ -42,6 +52,7 @@ class DeviceCertificate(Core):
     """A certificate that was issued to a device. The certificate itself is public and not kept."""
 
     __tablename__ = "device_certificates"
+    __table_args__ = (UniqueConstraint("tenant_id", "serial"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(
