@@ -28,7 +28,7 @@ from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
-from insula_tenants.enrolment.models import ClaimBatch, ClaimCode
+from insula_tenants.enrolment.models import ClaimBatch, ClaimCode, Enrolment, ProvisioningKey
 from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
 from insula_tenants.quotas import put_quotas
@@ -79,6 +79,10 @@ class House:
     """A batch of claim codes with the word for a name."""
     upload: UUID
     """An upload of devices that is done, with the word in its report."""
+    key: UUID
+    """A provisioning key with the word for a name."""
+    enrolment: UUID
+    """A device that waits, with the word in its serial number."""
 
 
 @pytest.fixture(scope="session")
@@ -187,10 +191,10 @@ def _furnish(
         people = _people(core, context, secret)
         program = _program(core, context, secret)
         sign_on = _sign_on(core, context, secret)
-        enrolment = _enrolment(core, context, secret)
-    return House(
-        context, device, secret, value, point, space, letter, export, *people, *program, *sign_on, *enrolment
-    )
+        enrolment = enrolment_of(core, context, secret)
+    waiting = waiting_of(deployment, context, secret, enrolment[-1])
+    rest = (*people, *program, *sign_on, *enrolment, waiting)
+    return House(context, device, secret, value, point, space, letter, export, *rest)
 
 
 def _program(core: Session, context: TenantContext, secret: str) -> tuple[str, UUID]:
@@ -240,8 +244,8 @@ def _sign_on(core: Session, context: TenantContext, secret: str) -> tuple[str, U
     return domain, user.id, group.id
 
 
-def _enrolment(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID]:
-    """A batch of one claim code, and an upload of devices."""
+def enrolment_of(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID, UUID]:
+    """A batch of one claim code, an upload of devices, and a provisioning key."""
     batch = ClaimBatch(
         tenant_id=context.id,
         name=f"Batch {secret}",
@@ -256,10 +260,28 @@ def _enrolment(core: Session, context: TenantContext, secret: str) -> tuple[UUID
         state="done",
         parameters={"passwords": None, "results": [[2, None, "bad", "device", secret]]},
     )
-    core.add_all([batch, upload])
+    key = ProvisioningKey(
+        tenant_id=context.id,
+        name=f"Key {secret}",
+        key_hash=f"hash of {secret}",
+        prefix=secret,
+        most_devices=1,
+        created_by="nobody",
+        expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+    )
+    core.add_all([batch, upload, key])
     core.flush()
     core.add(ClaimCode(code_hash=f"hash of {secret}", batch_id=batch.id, number=1))
-    return batch.id, upload.id
+    return batch.id, upload.id, key.id
+
+
+def waiting_of(deployment: Deployment, context: TenantContext, secret: str, key: UUID) -> UUID:
+    """A device that announced itself with this key."""
+    with deployment.databases.tenant(context) as session:
+        waiting = Enrolment(key_id=key, serial=f"SN {secret}", secret_hash=f"hash of {secret}")
+        session.add(waiting)
+        session.flush()
+        return waiting.id
 
 
 def _space(session, secret: str, name: str) -> int:

@@ -38,7 +38,6 @@ NOT_THERE_YET = "/api/v1/operator/receipts/{tenant_id}"
 
 DEVICES = {"/api/v1/claims", "/api/v1/enrolments", "/api/v1/enrolments/{enrolment}/login"}
 """Where devices ask that nobody knows yet: attacked in `test_claims.py` and `test_enrolments.py`."""
-NOBODYS_ID = "1d4c8f9e-5a0e-4c57-9a43-6f5f6d3c9b10"
 
 OPEN = {
     "/.well-known/oauth-authorization-server",
@@ -130,8 +129,8 @@ OWN: dict[str, Any] = {
     "letter_id": lambda house: house.letter,
     "batch": lambda house: house.batch,
     "import_id": lambda house: house.upload,
-    "key": lambda _: NOBODYS_ID,
-    "enrolment": lambda _: NOBODYS_ID,
+    "key": lambda house: house.key,
+    "enrolment": lambda house: house.enrolment,
     "client_id": lambda house: house.client,
     "secret_id": lambda house: house.client_secret,
     "account_id": lambda house: house.member,

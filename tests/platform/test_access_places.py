@@ -37,7 +37,7 @@ from insula_tenants.spaces import Building, Places, Site, Space, Storey, ensure_
 from insula_tenants.telemetry.dead_letters import Which, find_letter, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from tests.attacks.api import Operation
-from tests.attacks.conftest import House
+from tests.attacks.conftest import House, enrolment_of, waiting_of
 from tests.attacks.test_api import IN_A_TENANT, OWN, query_of, told, url_of
 from tests.conftest import Deployment
 from tests.platform.conftest import ALL_SCOPES, Live
@@ -96,6 +96,8 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
         TelemetryWriter(connection).write([batch])
     with deployment.databases.tenant(context) as session:
         letter = list_letters(session, Which(device=device))[0].id
+    with deployment.databases.core() as core:
+        batch_id, upload, key = enrolment_of(core, context, word)
     # Members, programs and exports stand nowhere.
     rest = {field.name: UUID(int=0) for field in fields(House)}
     return House(
@@ -108,6 +110,10 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             "point": point,
             "space": space or 2**30,
             "letter": letter,
+            "batch": batch_id,
+            "upload": upload,
+            "key": key,
+            "enrolment": waiting_of(deployment, context, word, key),
         }
     )
 
@@ -265,6 +271,21 @@ CHANGES: dict[str, tuple[Callable[[House], Any], dict[str, str], Callable[[httpx
     "POST /api/v1/tenants/{tenant}/devices/{device}/certificates": (lambda _: {"csr": "none"}, {}, _refused),
     "POST /api/v1/tenants/{tenant}/devices/{device}/certificates/{serial}/revoke": (
         lambda _: {"reason": "superseded"},
+        {},
+        _refused,
+    ),
+    "POST /api/v1/tenants/{tenant}/claim-batches": (
+        lambda _: {"name": "New", "count": 1, "prefix": "new"},
+        {},
+        _refused,
+    ),
+    "POST /api/v1/tenants/{tenant}/provisioning-keys": (
+        lambda _: {"name": "New", "prefix": "new"},
+        {},
+        _refused,
+    ),
+    "POST /api/v1/tenants/{tenant}/enrolments/{enrolment}/approve": (
+        lambda _: {"device": "new-device"},
         {},
         _refused,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from insula_platform.enrolment.answers import let_in
 from insula_platform.enrolment.guessing import count_guess, forgive_guess
 from insula_platform.enrolment.schemas import Batch, Claim, Claiming, LetIn, MadeBatch, NewBatch
 from insula_platform.idempotency import IdempotencyKey, Once
-from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
+from insula_platform.paging import Cursor, Page, decode_cursor, decode_moment, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.signin.sessions import address_of
 from insula_platform.state import CurrentPlatform
@@ -75,13 +75,12 @@ def get_batches(
 ) -> Page[Batch]:
     """The tenant's batches of claim codes, oldest first."""
     check_whole_tenant(access)
-    after = decode_cursor(cursor, str, str) if cursor else None
+    after = decode_moment(cursor) if cursor else None
     with platform.databases.core() as core:
-        place = (datetime.fromisoformat(after[0]), UUID(after[1])) if after else None
-        found = claims.list_batches(core, access.context, after=place, limit=limit + 1)
+        found = claims.list_batches(core, access.context, after=after, limit=limit + 1)
     more = None
     if len(found) > limit:
-        more = encode_cursor(found[limit - 1].created_at.isoformat(), str(found[limit - 1].id))
+        more = encode_cursor(found[limit - 1].created_at, found[limit - 1].id)
     return Page(items=[Batch.model_validate(batch) for batch in found[:limit]], next_cursor=more)
 
 

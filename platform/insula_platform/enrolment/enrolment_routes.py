@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from insula_platform.enrolment.schemas import (
     LetIn,
     Waiting,
 )
-from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
+from insula_platform.paging import Cursor, Page, decode_moment, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.signin.sessions import address_of
 from insula_platform.state import CurrentPlatform
@@ -123,13 +122,12 @@ def get_enrolments(
 ) -> Page[Enrolment]:
     """Devices that announced themselves, oldest first; `state=waiting` are those to decide on."""
     check_whole_tenant(access)
-    after = decode_cursor(cursor, str, str) if cursor else None
-    place = (datetime.fromisoformat(after[0]), UUID(after[1])) if after else None
+    after = decode_moment(cursor) if cursor else None
     with platform.databases.tenant(access.context) as session:
-        found = holding.list_enrolments(session, state=state, after=place, limit=limit + 1)
+        found = holding.list_enrolments(session, state=state, after=after, limit=limit + 1)
     more = None
     if len(found) > limit:
-        more = encode_cursor(found[limit - 1].created_at.isoformat(), str(found[limit - 1].id))
+        more = encode_cursor(found[limit - 1].created_at, found[limit - 1].id)
     return Page(items=[Enrolment.model_validate(one) for one in found[:limit]], next_cursor=more)
 
 

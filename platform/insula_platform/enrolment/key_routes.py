@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Response
 from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.enrolment.schemas import MadeProvisioningKey, NewProvisioningKey, ProvisioningKey
 from insula_platform.idempotency import IdempotencyKey, Once
-from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
+from insula_platform.paging import Cursor, Page, decode_moment, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.state import CurrentPlatform
 from insula_tenants.enrolment import keys
@@ -73,13 +73,12 @@ def get_keys(
 ) -> Page[ProvisioningKey]:
     """The tenant's provisioning keys, oldest first."""
     check_whole_tenant(access)
-    after = decode_cursor(cursor, str, str) if cursor else None
+    after = decode_moment(cursor) if cursor else None
     with platform.databases.core() as core:
-        place = (datetime.fromisoformat(after[0]), UUID(after[1])) if after else None
-        found = keys.list_keys(core, access.context, after=place, limit=limit + 1)
+        found = keys.list_keys(core, access.context, after=after, limit=limit + 1)
     more = None
     if len(found) > limit:
-        more = encode_cursor(found[limit - 1].created_at.isoformat(), str(found[limit - 1].id))
+        more = encode_cursor(found[limit - 1].created_at, found[limit - 1].id)
     return Page(items=[ProvisioningKey.model_validate(key) for key in found[:limit]], next_cursor=more)
 
 

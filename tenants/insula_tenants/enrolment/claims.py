@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import BigInteger, Select, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from insula_tenants import audit
@@ -149,7 +149,7 @@ def claims_of(
     find_batch(core, context, batch_id)
     query = (
         select(ClaimCode.number, ClaimCode.device, ClaimCode.claimed_at)
-        .where(ClaimCode.batch_id == batch_id, ClaimCode.number > after)
+        .where(ClaimCode.batch_id == batch_id, ClaimCode.number > literal(after, BigInteger))
         .order_by(ClaimCode.number)
         .limit(limit)
     )
