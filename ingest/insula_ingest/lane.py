@@ -223,14 +223,30 @@ class Lane:
     def _write(self) -> None:
         while (prepared := self._prepared.get()) is not None:
             self._taken.set()
-            parts = [part for part, _ in prepared]
+            parts: list[Part] = []
+            early: list[tuple[Part, str]] = []
+            for part, _ in prepared:
+                if self._is_early(part):
+                    early.append((part, "earlier messages wait"))
+                else:
+                    parts.append(part)
             started = time.monotonic()
             self._is_writing = True
             outcome = patiently(partial(self._store.write, parts), self._stopping)
+            outcome.held += early
             self._is_writing = not self._prepared.empty()
             metrics.BATCH_SECONDS.observe(time.monotonic() - started)
             metrics.BATCH_MESSAGES.observe(sum(len(part.messages) for part in parts))
             self._finish(outcome, {id(part): items for part, items in prepared})
+
+    def _is_early(self, part: Part) -> bool:
+        """Whether its tenant's earlier messages are held, since it was prepared: stored before them, its
+        corrections would be undone.
+        """
+        with self._lock:
+            hold = self._held.get(part.tenant)
+            first = part.messages[0].received_at
+            return hold is not None and any(message.received_at < first for _, message in hold.items)
 
     def _finish(self, outcome: Outcome, items: dict[int, list[Item]]) -> None:
         for part in (*outcome.stored, *outcome.gone, *(part for part, _ in outcome.held)):

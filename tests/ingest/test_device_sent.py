@@ -23,6 +23,7 @@ def test_what_is_only_on_its_way_is_left_to_the_connection():
     messages = SentMessages()
     sent(messages, b"1", b"2")
     assert messages.take_all() == []
+    assert messages.take_all(out_of_order=True) == [b"1", b"2"]
 
 
 def test_a_message_is_safe_when_the_broker_has_answered_twice_what_was_sent_after_the_time():

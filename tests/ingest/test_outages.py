@@ -6,15 +6,16 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
 import pytest
 from sqlalchemy import func, make_url, select
 
+from insula_ingest.batch import Part
 from insula_ingest.settings import IngestSettings
-from insula_ingest.writer import home
+from insula_ingest.writer import Outcome, home
 from insula_tenants.context import TenantContext
 from insula_tenants.telemetry.models import Reading
 from tests.conftest import Deployment
@@ -120,6 +121,32 @@ def test_a_tenant_whose_tables_are_locked_is_held_and_the_others_go_on(
         other.rollback()
     eventually(lambda: count(devices, devices.acme) == 2, seconds=20)
     running.stop()
+
+
+def test_what_was_prepared_before_a_tenant_was_held_waits_for_what_is_held(
+    devices: Deployment, ingest: RunningIngest, publish: Publish, monkeypatch: pytest.MonkeyPatch
+):
+    source, lane = ingest.service._source, ingest.service._lanes["main"]
+    store = lane._store.write
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def refuse_the_first(parts: Sequence[Part]) -> Outcome:
+        if has_begun.is_set():
+            return store(parts)
+        has_begun.set()
+        assert may_go_on.wait(20)
+        return Outcome(held=[(part, "its tables are locked") for part in parts])
+
+    monkeypatch.setattr(lane._store, "write", refuse_the_first)
+    at = int(time.time() * 1000)
+    publish(TOPIC, json.dumps({"ts": at, "values": {"a": 10}}).encode())
+    eventually(has_begun.is_set)
+    publish(TOPIC, json.dumps({"ts": at, "values": {"a": 11}}).encode())
+    eventually(lane._prepared.full)
+    may_go_on.set()
+    eventually(lambda: source.acknowledged == 2, seconds=20)
+    with devices.databases.tenant(devices.acme) as session:
+        assert session.scalars(select(Reading.value)).all() == [11]
 
 
 def test_stopping_does_not_wait_for_a_database_that_is_away(

@@ -134,6 +134,8 @@ class Device:
         self._patience: threading.Timer | None = None
         self._status: bytes | None = None
         self._in_flight = 0
+        self._resuming = False
+        """Readings wait: what an earlier connection had on its way goes first."""
         self._window = _IN_FLIGHT
         self._sending = False
         self._state: Literal["new", "away", "connected", "ousted", "closed"] = "new"
@@ -296,7 +298,7 @@ class Device:
             message: tuple[str, bytes, Sent | None]
             if self._status is not None:
                 message, self._status = (self._status_topic, self._status, None), None
-            elif (waiting := self._again or self._queue) and self._patience is None:
+            elif (waiting := self._again or self._queue) and self._patience is None and not self._resuming:
                 payload = waiting.popleft()
                 message = (self._telemetry, payload, self._sent.add(payload, time.monotonic()))
             else:
@@ -347,7 +349,12 @@ class Device:
             # A broker that says nothing allows 65 535 (MQTT 5, 3.2.2.3.3).
             self._window = min(_IN_FLIGHT, getattr(properties, "ReceiveMaximum", _IN_FLIGHT))
             self._status = b"online"
-            self._again.extendleft(reversed(self._sent.take_all()))
+            # After this, paho repeats what was on its way. A reading sent now would come before that, and
+            # what it corrects would be the last to arrive. One that a thread is just handing over may do so
+            # anyway: then all are sent again.
+            self._resuming = self._in_flight > 0
+            # At once, not after those: their answers prove nothing of what the broker acknowledged before.
+            self._again.extendleft(reversed(self._sent.take_all(out_of_order=self._sending)))
             self._changed.notify_all()
         self._send()
 
@@ -411,6 +418,7 @@ class Device:
             sent = self._on_their_way.pop(mid, None)
             self._status_mids.discard(mid)
             self._in_flight -= 1
+            self._resuming = self._resuming and self._in_flight > 0
             first, self._refusing = reason.is_failure and not self._refusing, reason.is_failure
             if reason.is_failure:
                 self._refused_messages += 1

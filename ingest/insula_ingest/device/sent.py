@@ -68,10 +68,15 @@ class SentMessages:
         if not message.replaced:
             self._messages.remove(message)
 
-    def take_all(self) -> list[bytes]:
-        """All of them, to be sent again; those on their way as well, so that a correction stays the last."""
-        if all(message.acknowledged_at is None and not message.returned for message in self._messages):
-            return []  # the connection repeats by itself what was on its way
+    def take_all(self, *, out_of_order: bool = False) -> list[bytes]:
+        """All of them, to be sent again; those on their way as well, so that a correction stays the last.
+
+        None when all are on their way, for the connection repeats those by itself; unless it may do so
+        `out_of_order`.
+        """
+        on_their_way = all(each.acknowledged_at is None and not each.returned for each in self._messages)
+        if on_their_way and not out_of_order:
+            return []
         return self._take(0)
 
     def take_returned(self) -> list[bytes]:
