@@ -77,9 +77,20 @@ class MqttSource:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def handle(self, topic_filter: str, prefix: str, handler: Handler) -> None:
-        """Before `start`: subscribe to `topic_filter` too; what begins with `prefix` goes to `handler`."""
+        """Before `start`: subscribe to `topic_filter` too; what begins with `prefix` goes to `handler`.
+
+        Telemetry never does.
+        """
         self._filters.append(topic_filter)
         self._handlers[prefix] = handler
+
+    def handle_shared(self, topic_filters: Iterable[str], prefix: str, handler: Handler) -> None:
+        """`handle` for what one of the ingest processes is to take, where there are several."""
+        for topic_filter in topic_filters:
+            filters = SHARE + topic_filter, topic_filter
+            wanted, other = filters if self._settings.ingest_share else filters[::-1]
+            self.handle(wanted, prefix, handler)
+            self._others.append(other)
 
     def start(self) -> None:
         """Connect in the background; keep trying until the broker is there."""
@@ -276,7 +287,7 @@ class MqttSource:
     def _hand_over(self, arrived: list[Message]) -> None:
         if not arrived:
             return
-        telemetry = [message for message in arrived if message.topic.startswith("tenants/")]
+        telemetry = [message for message in arrived if message.topic.endswith("/telemetry")]
         with self._received:
             self._in_flight += len(arrived)
             self._bytes += sum(len(message.payload) for message in arrived)
@@ -284,13 +295,16 @@ class MqttSource:
             self._received.notify()
         if len(telemetry) < len(arrived):
             for message in arrived:
-                for prefix, handler in self._handlers.items():
-                    if message.topic.startswith(prefix):
-                        handler(message)
-                        break
-                else:
-                    log.warning("a message on %s, which nobody takes; dropped", message.topic)
-                    self.acknowledge([message])
+                if not message.topic.endswith("/telemetry"):
+                    self._handle(message)
+
+    def _handle(self, message: Message) -> None:
+        for prefix, handler in self._handlers.items():
+            if message.topic.startswith(prefix):
+                handler(message)
+                return
+        log.warning("a message on %s, which nobody takes; dropped", message.topic)
+        self.acknowledge([message])
 
     def _wake(self) -> None:
         with suppress(BlockingIOError, OSError):
