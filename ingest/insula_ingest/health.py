@@ -1,8 +1,8 @@
 """What each device's messages tell of its health, written down now and then.
 
-Ingest's threads note it on the route that they have in hand anyway: two assignments a message. A thread of
-its own walks the routes every `EVERY` seconds and writes down what is new, many devices in a statement. What
-was not written yet is lost with the process.
+Ingest's threads note it on the route that they have in hand anyway: two assignments a message. The broker's
+log tells what was refused. A thread of its own walks the routes every `EVERY` seconds and writes down what is
+new, many devices in a statement. What was not written yet is lost with the process.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from insula_ingest.batch import NO_LAG, Route
 from insula_ingest.outages import DatabaseAway, Outages
+from insula_tenants.broker.refusals import Refusals, parse_line
 from insula_tenants.context import TenantContext
-from insula_tenants.database import Databases
+from insula_tenants.database import MAIN, Databases
 from insula_tenants.diagnostics.health import Heard, note_heard
+from insula_tenants.diagnostics.refusals import write_refusals
 from insula_tenants.errors import InsulaError
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class HealthNotes:
         self._databases = databases
         self._outages = outages
         self._routes = routes
+        self._refusals = Refusals()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -52,6 +56,11 @@ class HealthNotes:
         if self._thread.is_alive():
             self._thread.join()
 
+    def hear(self, payload: bytes) -> None:
+        """Take in a line of the broker's log."""
+        if (refused := parse_line(payload.decode("utf-8", "replace"))) is not None:
+            self._refusals.note(refused)
+
     def _run(self) -> None:
         while True:
             ending = self._stopping.wait(EVERY)
@@ -62,6 +71,7 @@ class HealthNotes:
     def flush(self) -> None:
         """Write down what is new. A tenant whose database is away keeps it for the next time."""
         with self._lock:
+            self._write_refusals()
             by_tenant: dict[TenantContext, list[Route]] = defaultdict(list)
             for route in self._routes():
                 context = route.tenant.context
@@ -74,17 +84,29 @@ class HealthNotes:
     def _write(self, context: TenantContext, routes: list[Route]) -> None:
         seen = [(route, route.heard_at, route.throttled) for route in routes]
         heard = _together(routes)
+        if self._in_tenant(context, lambda session: note_heard(session, heard)):
+            for route, heard_at, throttled in seen:
+                route.written_at = heard_at
+                route.throttled -= throttled
+
+    def _write_refusals(self) -> None:
+        try:
+            with self._outages.watching(MAIN):
+                write_refusals(self._databases, self._refusals.take())
+        except (DatabaseAway, SQLAlchemyError, InsulaError) as error:
+            log.warning("what the broker refused is not written down: %s", error)
+
+    def _in_tenant(self, context: TenantContext, write: Callable[[Session], None]) -> bool:
+        """Whether it was written down."""
         try:
             with self._outages.watching(context.database), self._databases.tenant(context) as session:
-                note_heard(session, heard)
+                write(session)
         except DatabaseAway:
-            return
+            return False
         except (SQLAlchemyError, InsulaError) as error:
             log.warning("the health of tenant %s's devices is not written down: %s", context.slug, error)
-            return
-        for route, heard_at, throttled in seen:
-            route.written_at = heard_at
-            route.throttled -= throttled
+            return False
+        return True
 
 
 def _together(routes: Iterable[Route]) -> list[Heard]:

@@ -34,6 +34,7 @@ from insula_ingest.tenants import TenantEntry, TenantRegistry
 from insula_ingest.transport import SHARE, MqttSource
 from insula_ingest.twins import FILTERS, TwinPath
 from insula_ingest.writer import Home, Store
+from insula_tenants.broker.rules import BROKER_LOG
 from insula_tenants.broker.topics import LIVE_WANTED, REPLAY
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.telemetry.trimming import DeadLetterBounds
@@ -81,6 +82,7 @@ class IngestService:
         self._health = HealthNotes(self._databases, self._outages, lambda: list(self._routes.values()))
         self._hear_the_platform()
         self._source.handle_shared(FILTERS, "tenants/", self._twins.receive)
+        self._source.handle_if_allowed(BROKER_LOG, BROKER_LOG, self._hear_the_broker)
         bounds = DeadLetterBounds(settings.dead_letters_rows, settings.dead_letters_bytes)
         self._homes = [Home(name, url, bounds) for name, url in urls.items()]
         self._lanes = {home.name: self._lane(home) for home in self._homes}
@@ -142,6 +144,10 @@ class IngestService:
 
     def _wanted(self, message: Message) -> None:
         self._live.wanted(message)
+        self._source.acknowledge([message])
+
+    def _hear_the_broker(self, message: Message) -> None:
+        self._health.hear(message.payload)
         self._source.acknowledge([message])
 
     def _lane(self, home: Home) -> Lane:

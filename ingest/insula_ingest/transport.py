@@ -31,6 +31,7 @@ from insula_ingest.messages import Message
 from insula_ingest.packets import PacketSplitter
 from insula_ingest.settings import IngestSettings
 from insula_tenants.broker.tls import broker_tls
+from insula_tenants.errors import ConfigurationError
 from insula_tenants.telemetry.write import MAX_KEPT_PAYLOAD
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,13 @@ class MqttSource:
     """The messages of all tenants, each acknowledged only when `acknowledge` is called."""
 
     def __init__(self, settings: IngestSettings) -> None:
-        """Nothing is connected before `start`."""
+        """Nothing is connected before `start`. `ConfigurationError` for settings that would lose messages."""
+        if settings.ingest_share and settings.broker_access == "x509":
+            msg = (
+                "INSULA_INGEST_SHARE is true while INSULA_BROKER_ACCESS is x509: a device could join "
+                "the shared subscription and drop its share. Run one ingest process, without sharing"
+            )
+            raise ConfigurationError(msg)
         self._settings = settings
         self._five = settings.mqtt_version == "5"
         self._client = self._make_client()
@@ -61,6 +68,8 @@ class MqttSource:
             (shared, list(TELEMETRY)) if settings.ingest_share else (list(TELEMETRY), shared)
         )
         self._handlers: dict[str, Handler] = {}
+        self._optional: list[str] = []
+        self._optional_mid: int | None = None
         self._session = 0
         self._chunks: deque[list[Message]] = deque()
         self._received = threading.Condition()
@@ -82,6 +91,11 @@ class MqttSource:
         Telemetry never does.
         """
         self._filters.append(topic_filter)
+        self._handlers[prefix] = handler
+
+    def handle_if_allowed(self, topic_filter: str, prefix: str, handler: Handler) -> None:
+        """`handle` at QoS 0 for what a broker may not have, or not give us: then it is done without."""
+        self._optional.append(topic_filter)
         self._handlers[prefix] = handler
 
     def handle_shared(self, topic_filters: Iterable[str], prefix: str, handler: Handler) -> None:
@@ -319,14 +333,18 @@ class MqttSource:
         self._connected = True
         # Again on every connect: the broker may have lost its sessions.
         client.subscribe([(each, 1) for each in self._filters])
+        if self._optional:
+            _, self._optional_mid = client.subscribe([(each, 0) for each in self._optional])
         if self._five:
             # The session may have them from before INSULA_INGEST_SHARE was changed, and each message would
             # come twice. After the subscription, so that there is no moment without one.
             client.unsubscribe(self._others)
 
     def _on_subscribe(
-        self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
+        self, _client: mqtt.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
+        if mid == self._optional_mid:
+            return
         if any(code.is_failure for code in codes):
             self._outage(f"the broker refuses the subscription: {codes[0]}")
             return

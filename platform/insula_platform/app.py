@@ -18,7 +18,12 @@ from insula_platform import problems
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
+from insula_platform.broker.callbacks import callback_routes
+from insula_platform.broker.decisions import Decisions
+from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.bundles.routes import router as bundles
+from insula_platform.certificates.routes import lists as certificate_lists
+from insula_platform.certificates.routes import router as certificates
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.routes import router as devices
 from insula_platform.invitations.routes import router as invitations
@@ -47,6 +52,7 @@ from insula_platform.storage.routes import router as storage
 from insula_platform.usage.routes import router as usage
 from insula_tenants.administration import Administration
 from insula_tenants.broker import broker_access
+from insula_tenants.broker.refusals import Refusals
 from insula_tenants.database import AsyncDatabases, Databases
 from insula_tenants.errors import InsulaError
 
@@ -93,6 +99,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
         hub = LiveHub(async_databases, link, most=settings.live_streams_per_tenant)
         meter = Meter(databases)
+        refusals = Refusals()
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -107,7 +114,11 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             rate_limiter=RateLimiter(),
             meter=meter,
             uploads=Uploads(),
+            refusals=refusals,
         )
+        if settings.broker_callback_secret is not None:
+            decisions = Decisions(DeviceLogins(databases), settings.broker_services, refusals)
+            app.include_router(callback_routes(decisions, settings.broker_callback_secret))
         hub.start()
         if link is not None:
             link.start()
@@ -155,6 +166,8 @@ def include_routers(app: FastAPI) -> None:
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
     app.include_router(spaces)
     app.include_router(devices)
+    app.include_router(certificates)
+    app.include_router(certificate_lists)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)

@@ -162,6 +162,34 @@ def serve_ingest() -> None:
     _become("insula_ingest")
 
 
+@serve.command(name="renewal")
+def serve_renewal() -> None:
+    """Renewal of devices' certificates, over TLS with client certificates."""
+    from insula_platform.renewal.serve import run
+
+    run()
+
+
+@serve.command(name="broker-trust")
+def serve_broker_trust(
+    directory: Annotated[Path, typer.Option(help="Where Mosquitto reads authorities.pem and revoked.pem.")],
+    pid_file: Annotated[Path, typer.Option(help="Mosquitto's pid_file.")],
+) -> None:
+    """Beside a Mosquitto that takes certificates: keep what it trusts in step with the registry."""
+    import signal
+    import threading
+
+    from insula_platform.broker.trust import keep
+    from insula_platform.logs import configure_logging
+    from insula_platform.settings import PlatformSettings
+
+    configure_logging()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    keep(PlatformSettings(), directory, pid_file, stopping)
+
+
 @serve.command(name="ui")
 def serve_ui(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501) -> None:
     """The analytics UI."""

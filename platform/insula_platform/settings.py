@@ -66,6 +66,29 @@ class PlatformSettings(AddressSettings):
     live_mqtt_password: SecretStr | None = Field(
         default=None, description="Its password. Without it there are neither live values nor replays."
     )
+    certificate_days: int = Field(
+        default=30, ge=1, le=825, description="Days that a device's certificate is good for."
+    )
+    renewal_host: str = Field(
+        default="127.0.0.1", description="Address that devices renew their certificates at."
+    )
+    renewal_port: int = Field(
+        default=8443, ge=1, le=65535, description="Its port: TLS, and only with a device's certificate."
+    )
+    renewal_cert_file: Path | None = Field(
+        default=None, description="PEM file of the certificate that it shows, with its chain."
+    )
+    renewal_key_file: Path | None = Field(default=None, description="PEM file of its private key.")
+    broker_callback_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="What a broker that asks over HTTP sends as its bearer token; without it the API answers "
+        "no broker.",
+    )
+    broker_services: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Passwords of the services at a broker that asks over HTTP, by login, as a JSON object.",
+    )
     live_streams_per_tenant: int = Field(
         default=50, ge=1, description="Streams of live values that a tenant may have open at an API process."
     )

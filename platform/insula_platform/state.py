@@ -17,6 +17,7 @@ from insula_platform.settings import PlatformSettings
 from insula_platform.signin.throttle import Throttle
 from insula_tenants.administration import Administration
 from insula_tenants.broker import BrokerAccess
+from insula_tenants.broker.refusals import Refusals
 from insula_tenants.database import AsyncDatabases, Databases
 
 
@@ -38,6 +39,8 @@ class Platform:
     rate_limiter: RateLimiter
     meter: Meter
     uploads: Uploads
+    refusals: Refusals
+    """What this process refused devices, as a broker that asks over HTTP; not yet written down."""
 
 
 def _current(request: Request) -> Platform:

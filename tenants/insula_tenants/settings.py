@@ -99,9 +99,10 @@ class TenantsSettings(InsulaSettings):
     )
     broker_access: str = Field(
         default="none",
-        pattern="^(dynamic-security|none)$",
-        description="How device credentials reach the broker: Mosquitto's `dynamic-security` plugin, or "
-        "`none` when the broker asks the registry by itself.",
+        pattern="^(dynamic-security|x509|http|none)$",
+        description="How the broker knows devices: by Mosquitto's `dynamic-security` plugin, by certificates "
+        "(`x509`), by asking the API over `http`, or `none` for the embedded amqtt, which asks the registry. "
+        "See docs/broker.md.",
     )
     broker_admin_username: str = Field(
         default="insula-control", description="The broker login that provisions."

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -56,6 +58,38 @@ def server_files(directory: Path, host: str = "127.0.0.1") -> ServerFiles:
     files = ServerFiles(*(directory / name for name in ("authority.pem", "server.pem", "server.key")))
     files.authority.write_bytes(authority.public_bytes(Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+    files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
+
+
+def csr_of(key: Any, name: str = "anything", *, ca: bool = False) -> str:
+    """A request for a certificate, in PEM, which asks for this name."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    if ca:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, digest).public_bytes(Encoding.PEM).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A device's certificate and its key, as files."""
+
+    certificate: Path
+    key: Path
+
+    def trusting(self, files: ServerFiles) -> ssl.SSLContext:
+        """How the device connects to a server with these files."""
+        context = ssl.create_default_context(cafile=files.authority)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def identity_of(directory: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: str) -> Identity:
+    """The files of a certificate that was issued."""
+    files = Identity(directory / f"{name}.pem", directory / f"{name}.key")
+    files.certificate.write_text(certificate)
     files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return files
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from insula_platform.broker import mosquitto_command
 from insula_tenants.broker import CONTROL, INGEST, PLATFORM, new_password
 from insula_tenants.broker.dynamic_security import DynamicSecurity
+from insula_tenants.broker.x509 import access_file
 from tests.servers.certificates import ServerFiles
 from tests.servers.programs import program
 
@@ -95,6 +96,41 @@ class MosquittoServer(BrokerProcess):
         self.log = directory / "mosquitto.log"
 
     def start(self) -> MosquittoServer:
+        """Start and wait until it accepts connections."""
+        self.launch(self.port)
+        return self
+
+
+class CertifiedMosquitto(BrokerProcess):
+    """Mosquitto as docs/broker.md sets it up for certificates; its folder is `broker-trust`'s too."""
+
+    def __init__(self, directory: Path, files: ServerFiles) -> None:
+        self.port, self.tls_port = free_port(), free_port()
+        self.passwords = {name: new_password() for name in (INGEST, CONTROL, PLATFORM)}
+        self.pid_file = directory / "mosquitto.pid"
+        documented = (Path(__file__).parents[2] / "docs" / "broker.md").read_text(encoding="utf-8")
+        configuration = documented.split("```text\n")[1].split("```")[0]
+        for written, here in (
+            ("/etc/mosquitto/insula/server.pem", files.certificate),
+            ("/etc/mosquitto/insula/server.key", files.key),
+            ("/etc/mosquitto/insula", directory),
+            ("/run/mosquitto", directory),
+            ("listener 1883", f"listener {self.port}"),
+            ("listener 8883", f"listener {self.tls_port} 127.0.0.1"),
+        ):
+            assert written in configuration
+            configuration = configuration.replace(written, str(here))
+        if os.geteuid() == 0:
+            configuration = f"user root\n{configuration}"
+        (directory / "mosquitto.conf").write_text(f"{configuration}log_dest file {directory}/mosquitto.log\n")
+        (directory / "access").write_text(access_file())
+        (directory / "passwords").touch()
+        for name, password in self.passwords.items():
+            command = [program("mosquitto_passwd"), "-b", str(directory / "passwords"), name, password]
+            subprocess.run(command, check=True, capture_output=True)
+        super().__init__(directory, [program("mosquitto"), "-c", str(directory / "mosquitto.conf")])
+
+    def start(self) -> CertifiedMosquitto:
         """Start and wait until it accepts connections."""
         self.launch(self.port)
         return self

@@ -25,9 +25,10 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.session import OutgoingApplicationMessage, Session
 from pydantic import Field, SecretStr
 
+from insula_platform.broker.decisions import Decisions
 from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.broker.gate import Gate
-from insula_tenants.broker.rules import rules_of
+from insula_tenants.broker.refusals import Refusals
 from insula_tenants.database import Databases
 from insula_tenants.settings import TenantsSettings
 
@@ -48,8 +49,9 @@ class AmqttSettings(TenantsSettings):
 class GuardedBroker(Broker):  # type: ignore[misc] # amqtt ships no types
     """amqtt under our rules. Its sessions' user names are true: the gate has checked them."""
 
-    def __init__(self) -> None:
+    def __init__(self, decisions: Decisions) -> None:
         """The only listener is the gate's."""
+        self._decisions = decisions
         super().__init__({"listeners": {LISTENER: {"type": "external"}}, "plugins": {}})
 
     async def _authenticate(self, _session: Session, _listener: ListenerConfig) -> bool:
@@ -57,14 +59,12 @@ class GuardedBroker(Broker):  # type: ignore[misc] # amqtt ships no types
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         # No await in here: `_run_broadcast` loops over subscriptions that must not change meanwhile.
-        rules = rules_of(session.username or "")
-        if rules is None:
-            return False
+        username = session.username or ""
         if action == Action.PUBLISH:
-            return rules.may_publish(topic)
+            return self._decisions.may_publish(username, topic)
         if action == Action.RECEIVE:
-            return rules.may_receive(topic)
-        return not topic.startswith("$") and rules.may_subscribe(topic)
+            return self._decisions.may_receive(username, topic)
+        return not topic.startswith("$") and self._decisions.may_subscribe(username, topic)
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
@@ -101,8 +101,10 @@ async def serve(settings: AmqttSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     databases = Databases(settings.service_urls(), application_name="insula-broker")
-    broker = GuardedBroker()
-    gate = Gate(broker, LISTENER, DeviceLogins(databases), settings.broker_services)
+    logins = DeviceLogins(databases)
+    decisions = Decisions(logins, settings.broker_services, Refusals())
+    broker = GuardedBroker(decisions)
+    gate = Gate(broker, LISTENER, logins, decisions)
     await broker.start()
     server = await asyncio.start_server(gate.accept, "127.0.0.1", settings.broker_port)
     log.warning(

@@ -13,7 +13,6 @@ import contextlib
 import io
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from amqtt.adapters import BufferReader, StreamReaderAdapter, StreamWriterAdapter
@@ -29,13 +28,11 @@ from amqtt.mqtt.connack import (
 )
 from amqtt.mqtt.connect import ConnectPacket
 from amqtt.mqtt.packet import CONNECT, MQTTFixedHeader
-from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
+from insula_platform.broker.decisions import Decisions
 from insula_platform.broker.device_logins import REMEMBERED, DeviceLogins
-from insula_tenants.broker.passwords import PasswordHash, hash_password, verify_password
-from insula_tenants.broker.rules import rules_of
-from insula_tenants.names import parse_username
+from insula_tenants.broker.passwords import PasswordHash
 
 log = logging.getLogger("insula.broker")
 
@@ -43,6 +40,12 @@ CONNECT_TIMEOUT = 10.0
 """Seconds from a client's arrival until it must be let in."""
 CONNECT_LIMIT = 256 * 1024
 """Bytes of a CONNECT, last will included."""
+_ANSWERS = {
+    "nobody": BAD_USERNAME_PASSWORD,
+    "denied": NOT_AUTHORIZED,
+    "other-client-id": IDENTIFIER_REJECTED,
+    "registry-away": SERVER_UNAVAILABLE,
+}
 MQTT_5_REFUSAL = bytes([0x20, 3, 0, 0x84, 0])
 """CONNACK of MQTT 5: unsupported protocol version."""
 
@@ -104,16 +107,13 @@ class Connection:
 class Gate:
     """Accepts connections, lets through those that may, and ends those that may no longer."""
 
-    def __init__(
-        self, broker: Broker, listener: str, logins: DeviceLogins, services: Mapping[str, SecretStr]
-    ) -> None:
-        """`listener` is the broker's external one; `services` maps a service's login to its password."""
+    def __init__(self, broker: Broker, listener: str, logins: DeviceLogins, decisions: Decisions) -> None:
+        """`listener` is the broker's external one."""
         self._broker = broker
         self._listener = listener
         self._logins = logins
-        self._services = {name: hash_password(one.get_secret_value()) for name, one in services.items()}
+        self._decisions = decisions
         self._live: dict[str, Connection] = {}
-        self._registry_away = False
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
@@ -142,16 +142,16 @@ class Gate:
             devices = {
                 one.connect.username: one
                 for one in self._live.values()
-                if one.connect.username not in self._services
+                if not self._decisions.is_service(one.connect.username)
             }
             if not devices:
                 continue
             try:
                 current = await self._logins.current(devices)
             except SQLAlchemyError:
-                self._note_registry(away=True)
+                self._decisions.note_registry(away=True)
                 continue
-            self._note_registry(away=False)
+            self._decisions.note_registry(away=False)
             for username, connection in devices.items():
                 if current.get(username) != connection.kept:
                     self._logins.forget(username)
@@ -160,43 +160,20 @@ class Gate:
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connection:
         """The connection in its client id's place, or `Refused`."""
         packet, connect = await _read_connect(reader)
-        username = connect.username or ""
-        rules = rules_of(username)
-        if rules is None or connect.password is None:
-            raise Refused(BAD_USERNAME_PASSWORD)
-        kept = await self._verify(username, connect.password)
-        if connect.will_flag and not rules.may_publish(connect.will_topic or ""):
-            raise Refused(NOT_AUTHORIZED)
-        if (login := parse_username(username)) and connect.client_id != login.client_id:
-            raise Refused(IDENTIFIER_REJECTED)
-        connection = Connection(connect, packet, kept, writer)
+        decision = await self._decisions.connect(
+            connect.username or "",
+            connect.password,
+            connect.client_id,
+            will_topic=(connect.will_topic or "") if connect.will_flag else None,
+        )
+        if decision.kept is None:
+            raise Refused(_ANSWERS[decision.outcome])
+        connection = Connection(connect, packet, decision.kept, writer)
         while older := self._live.get(connect.client_id):
             older.end()
             await older.ended.wait()
         self._live[connect.client_id] = connection
         return connection
-
-    async def _verify(self, username: str, password: str) -> PasswordHash:
-        if kept := self._services.get(username):
-            if verify_password(password, kept):
-                return kept
-            raise Refused(NOT_AUTHORIZED)
-        try:
-            found = await self._logins.verify(username, password)
-        except SQLAlchemyError:
-            self._note_registry(away=True)
-            raise Refused(SERVER_UNAVAILABLE) from None
-        self._note_registry(away=False)
-        if found is None:
-            raise Refused(NOT_AUTHORIZED)
-        return found
-
-    def _note_registry(self, *, away: bool) -> None:
-        if away and not self._registry_away:
-            log.warning("the registry does not answer: connected devices stay, new ones are turned away")
-        elif self._registry_away and not away:
-            log.warning("the registry answers again")
-        self._registry_away = away
 
 
 async def _read_connect(reader: asyncio.StreamReader) -> tuple[bytes, ConnectPacket]:

@@ -44,6 +44,7 @@ autosave_interval {autosave}
 max_queued_messages 0
 max_packet_size {max_packet_size}
 log_dest file {log}
+log_dest topic
 log_type error
 log_type warning
 log_type notice

@@ -90,7 +90,7 @@ def tenant_import(
             progress=progress,
             actor=acting_operator(),
         )
-    asks_registry = settings.broker_access == "none"
+    asks_registry = settings.broker_access in {"http", "none"}
     if as_json:
         _print_json(
             {

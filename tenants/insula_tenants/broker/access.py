@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from insula_tenants.broker.rules import device_rules, service_rules
 from insula_tenants.broker.tls import broker_tls
@@ -91,6 +91,9 @@ class BrokerAccess(Protocol):
     `BrokerUnreachable` and `BrokerRefused`.
     """
 
+    takes: Literal["password", "certificate"]
+    """What a device signs in with."""
+
     def grant(self, tenant_slug: str, device_slug: str, password: str, username: str | None = None) -> None:
         """Let the device connect by this login, with this password and with no other one from now on."""
         ...
@@ -157,8 +160,10 @@ class RegistryReader:
     """Access at a broker that reads the registry by itself: there is nothing to tell it.
 
     What stands in `device_credentials` counts, within the few seconds that the broker remembers it for. Names
-    are checked all the same, so that both kinds of access refuse the same ones.
+    are checked all the same, so that every kind of access refuses the same ones.
     """
+
+    takes: Literal["password", "certificate"] = "password"
 
     def grant(
         self,
@@ -217,9 +222,12 @@ class RegistryReader:
 def broker_access(settings: TenantsSettings) -> BrokerAccess:
     """The access that `INSULA_BROKER_ACCESS` names; `ConfigurationError` when its password is missing."""
     from insula_tenants.broker.dynamic_security import DynamicSecurity
+    from insula_tenants.broker.x509 import CertificateAccess
 
-    if settings.broker_access == "none":
+    if settings.broker_access in {"http", "none"}:
         return RegistryReader()
+    if settings.broker_access == "x509":
+        return CertificateAccess(settings)
     if settings.broker_admin_password is None:
         msg = (
             "INSULA_BROKER_ADMIN_PASSWORD is not set: the dynamic-security plugin takes commands only from "

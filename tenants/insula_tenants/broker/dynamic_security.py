@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from insula_tenants.broker.access import (
     DeviceGrant,
@@ -63,6 +63,8 @@ def access_list(rules: Rules) -> list[dict[str, object]]:
 class DynamicSecurity:
     """`BrokerAccess` for Mosquitto. Each call is one short connection, so it may be used from any thread."""
 
+    takes: Literal["password", "certificate"] = "password"
+
     def __init__(
         self, host: str, port: int, username: str, password: str, tls: ssl.SSLContext | None = None
     ) -> None:
@@ -104,10 +106,9 @@ class DynamicSecurity:
         first = check_login(tenant_slug, device_slug, None)
         role = device_role(first)
         with self._connected() as conversation:
-            # The role goes first: without it, nothing that a login of the device says is taken any more.
-            conversation.say([{"command": "deleteRole", "rolename": role}], tolerated=NOT_THERE)
             logins = [name for name in _usernames(conversation) if device_role(name) == role]
-            conversation.say_all(_deletions(logins), tolerated=NOT_THERE)
+            # The role goes last: Mosquitto 2.0.11 has crashed when a connected login lost it.
+            conversation.say_all([*_deletions(logins), *_role_deletions([role])], tolerated=NOT_THERE)
             conversation.forget_retained(device_topic(tenant_slug, device_slug, "desired"))
 
     def suspend_tenant(self, tenant_slug: str) -> None:

@@ -46,6 +46,9 @@ DYNAMIC_SECURITY = "$CONTROL/dynamic-security/v1"
 """Topic that Mosquitto's dynamic-security plugin takes commands on."""
 DYNAMIC_SECURITY_RESPONSE = f"{DYNAMIC_SECURITY}/response"
 
+BROKER_LOG = "$SYS/broker/log/N"
+"""Topic of Mosquitto's notices, where its log goes to topics: ingest hears there what was refused."""
+
 DESIRED = "desired"
 RESULTS = ("commands/+/result",)
 TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
@@ -132,6 +135,7 @@ _SERVICES = {
             *(f"$share/{SHARE_GROUP}/{one}" for one in (*_of_all_devices(*TELEMETRY, *RESULTS), REPLAY)),
             LIVE_WANTED,
             REPLAY,
+            BROKER_LOG,
         ),
     ),
     PLATFORM: Rules(

@@ -1,0 +1,1 @@
+"""Certificates of devices, over the API, and the lists of revoked ones."""
