@@ -25,7 +25,10 @@ from insula_platform.bundles.routes import router as bundles
 from insula_platform.certificates.routes import lists as certificate_lists
 from insula_platform.certificates.routes import router as certificates
 from insula_platform.dead_letters.routes import router as dead_letters
+from insula_platform.devices.credential_routes import router as credentials
+from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
+from insula_platform.devices.type_routes import router as device_types
 from insula_platform.invitations.routes import router as invitations
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
@@ -166,6 +169,9 @@ def include_routers(app: FastAPI) -> None:
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
     app.include_router(spaces)
     app.include_router(devices)
+    app.include_router(points)
+    app.include_router(credentials)
+    app.include_router(device_types)
     app.include_router(certificates)
     app.include_router(certificate_lists)
     app.include_router(readings)

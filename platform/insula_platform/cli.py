@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,13 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from insula_platform.bundles.commands import add_bundle_commands
+from insula_platform.devices.commands import device
 from insula_platform.operator.commands import operator, tenant
 from insula_platform.operator.quota_commands import add_quota_commands, plan
 from insula_platform.storage.commands import storage
 from insula_tenants.errors import ConfigurationError, InsulaError
-
-if TYPE_CHECKING:
-    from insula_platform.onboarding import AddedDevice
 
 app = typer.Typer(
     name="insula",
@@ -31,7 +29,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 serve = typer.Typer(help="Run one of the services in the foreground.", no_args_is_help=True)
-device = typer.Typer(help="Devices of a tenant.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
 app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
@@ -194,52 +191,6 @@ def serve_broker_trust(
 def serve_ui(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501) -> None:
     """The analytics UI."""
     _become("insula_analytics_ui", "--port", str(port))
-
-
-@device.command(name="add")
-def device_add(
-    slug: Annotated[str, typer.Argument(help="Its name in topics and URLs; never changes.")],
-    tenant_slug: Annotated[str, typer.Option("--tenant", help="The tenant it belongs to.")],
-    name: Annotated[str, typer.Option(help="The name that people know it by.")],
-    place: Annotated[
-        str | None,
-        typer.Option(metavar="SITE/BUILDING/STOREY/SPACE", help="Where it is; made where missing."),
-    ] = None,
-    time_zone: Annotated[str, typer.Option(help="IANA zone of a building that is made.")] = "UTC",
-    gateway: Annotated[str | None, typer.Option(help="The device that may publish for it.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Register a device and admit it at the broker. Its password is shown this once."""
-    from insula_platform.onboarding import add_device
-
-    added = add_device(tenant_slug, slug, name=name, place=place, time_zone=time_zone, gateway=gateway)
-    _tell_device(added, as_json)
-
-
-@device.command(name="password")
-def device_password(
-    slug: Annotated[str, typer.Argument(help="The device.")],
-    tenant_slug: Annotated[str, typer.Option("--tenant", help="The tenant it belongs to.")],
-    as_json: AsJson = False,
-) -> None:
-    """Give a device a new password, shown this once. The old one no longer works."""
-    from insula_platform.onboarding import renew_password
-
-    _tell_device(renew_password(tenant_slug, slug), as_json)
-
-
-def _tell_device(told: AddedDevice, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(told._asdict()))  # noqa: T201 - the command's output
-        return
-    console = Console()
-    for label, value in (
-        ("broker", told.broker),
-        ("user name and client id", told.username),
-        ("password", told.password),
-        ("telemetry topic", told.topic),
-    ):
-        console.print(f"{label:<24} {value}", highlight=False, markup=False)
 
 
 def _become(module: str, *arguments: str) -> None:

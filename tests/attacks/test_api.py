@@ -76,6 +76,9 @@ OWN: dict[str, Any] = {
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
     "plan": lambda _: "standard",
+    "point_id": lambda house: house.point,
+    "number": lambda _: 1,
+    "type_id": lambda _: "shelly-plug",
     "serial": lambda _: "5f1c",
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
@@ -116,6 +119,17 @@ ATTACKS: dict[str, Any] = {
     "reason": lambda _: ("unknown_device", "reason", *HOSTILE),
     "dry_run": lambda _: ("true", *HOSTILE),
     "confirm": lambda _: ("globex", *HOSTILE),
+    "point_id": _ids("point_id"),
+    "number": _ids("number"),
+    "type_id": _ids("type_id"),
+    "search": lambda house: (house.secret, house.device, *HOSTILE),
+    "state": lambda _: ("active", *HOSTILE),
+    "type": lambda _: ("shelly-plug", *HOSTILE),
+    "gateway": _ids("device"),
+    "label": lambda house: (f"a={house.secret}", "a'=b", "=", *HOSTILE),
+    "idempotency-key": lambda _: HOSTILE,
+    "Idempotency-Key": lambda _: HOSTILE,
+    "if-match": lambda _: HOSTILE,
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""

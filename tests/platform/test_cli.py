@@ -114,6 +114,37 @@ def test_a_lost_password_is_replaced(environment: dict[str, str], broker: Secure
         assert client.publish(new["topic"], '{"on": true}') == "taken"
 
 
+def test_a_devices_whole_life_at_a_terminal(environment: dict[str, str], broker: SecuredMosquitto):
+    def run(*words: str) -> str:
+        done = insula("device", *words, "--tenant", "acme", env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    types = {one["id"]: one for one in json.loads(run("types", "--json"))}
+    assert types["shelly-ht"]["points"] == ["temperature", "humidity", "battery"]
+    label = ("--type", "shelly-ht", "--label", "zone=east")
+    first = json.loads(run("add", "hall-climate", "--name", "Climate", *label, "--json"))
+    second = json.loads(run("rotate", "hall-climate", "--json"))
+    assert second["username"] == "acme/hall-climate/2"
+    assert second["others_end_at"] is not None
+    for told in (first, second):
+        with MqttClient(broker.port, told["username"], told["password"], client_id=told["client_id"]):
+            pass
+    assert "revoked" in run("revoke", "hall-climate", "1")
+    assert not MqttClient(broker.port, first["username"], first["password"]).connect()
+    shown = json.loads(run("show", "hall-climate", "--json"))
+    assert (shown["type"], shown["labels"]) == ("shelly-ht", {"zone": "east"})
+    assert [one["state"] for one in shown["credentials"]] == ["good", "revoked"]
+    for word in ("hall-climate", "Zone_Air_Humidity_Sensor", "percent"):
+        assert word in run("show", "hall-climate")
+    run("decommission", "hall-climate")
+    listed = json.loads(run("list", "--state", "decommissioned", "--json"))
+    assert [one["id"] for one in listed] == ["hall-climate"]
+    back = json.loads(run("reactivate", "hall-climate", "--json"))
+    with MqttClient(broker.port, back["username"], back["password"], client_id=back["client_id"]) as client:
+        assert client.publish(back["topic"], "{}") == "taken"
+
+
 def test_migrate_and_doctor_say_what_this_stands_on(environment: dict[str, str], deployment: Deployment):
     migrated = json.loads(insula("migrate", "--json", env=environment).stdout)
     assert migrated["failed"] == {}

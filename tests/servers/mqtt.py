@@ -103,6 +103,10 @@ class MqttClient:
         """Publish at QoS 1 without waiting for the answer."""
         self._client.publish(topic, payload, qos=1)
 
+    def send_at_most_once(self, topic: str, payload: str) -> None:
+        """Publish at QoS 0: a refusal is silent."""
+        self._client.publish(topic, payload, qos=0)
+
     def subscribe(self, topic_filter: str) -> bool:
         """Whether the broker grants the subscription."""
         self._client.subscribe(topic_filter, qos=1)

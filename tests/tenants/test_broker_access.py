@@ -127,6 +127,7 @@ def test_ingest_hears_what_a_device_publishes_on_its_own_topics(bench: Bench, in
         "tenants/globex/devices/meter-1/telemetry",
         "tenants/globex/devices/meter-1/status",
         "tenants/acme/devices/meter-1x/telemetry",
+        "tenants/acme/devices/meter-2/own/online",
     ],
 )
 def test_a_device_cannot_speak_for_another(bench: Bench, ingest: MqttClient, topic: str):
@@ -138,6 +139,17 @@ def test_a_device_cannot_speak_for_another(bench: Bench, ingest: MqttClient, top
     ingest.wait_for(own)
     assert [one.payload for one in ingest.received] == [own]
     assert said == ("refused" if bench.protocol == "5" else "taken")
+
+
+def test_gear_that_has_topics_of_its_own_keeps_them_below_its_name(bench: Bench, ingest: MqttClient):
+    """Shelly and Tasmota say more than they are asked: nobody hears it, and it costs them no connection."""
+    own, will = unique("own"), (f"{OWN}/own/tele/LWT", unique("offline"))
+    with bench.device(ACME_1, will=will) as device:
+        assert device.publish(f"{OWN}/own/tele/STATE", unique("state"), retain=True) == "taken"
+        assert not device.subscribe(f"{OWN}/own/#")
+        assert device.publish(f"{OWN}/telemetry", own) == "taken"
+    ingest.wait_for(own)
+    assert [one.payload for one in ingest.received] == [own]
 
 
 def test_control_hears_a_commands_result_from_its_own_device_only(bench: Bench, control: MqttClient):

@@ -72,6 +72,41 @@ def test_grants_survive_a_restart_of_the_broker(mosquitto: SecuredMosquitto, cra
         pass
 
 
+def test_a_device_can_be_taken_away_again_and_again(mosquitto: SecuredMosquitto):
+    """Mosquitto 2.0.11 dies of a role that is deleted while a login has it, within some five times."""
+    for _ in range(7):
+        mosquitto.access.grant("acme", "meter-1", new_password())
+        mosquitto.access.grant("acme", "meter-1", new_password(), "acme/meter-1/2")
+        mosquitto.access.revoke("acme", "meter-1")
+    mosquitto.access.grant("acme", "meter-2", password := new_password())
+    with MqttClient(mosquitto.port, "acme/meter-2", password):
+        pass
+
+
+@pytest.mark.parametrize("whole_tenant", [False, True])
+def test_orders_to_a_device_that_was_are_not_there_for_the_next_of_its_name(
+    mosquitto: SecuredMosquitto, whole_tenant: bool
+):
+    """They wait in its session, which outlives the login: also for another tenant that gets the name."""
+    former, later = new_password(), new_password()
+    mosquitto.access.grant("acme", "meter-1", former)
+    with MqttClient(mosquitto.port, CONTROL, mosquitto.passwords[CONTROL], client_id="control") as control:
+        with MqttClient(mosquitto.port, "acme/meter-1", former, persistent=True) as device:
+            assert device.subscribe(f"{OWN}/commands/+")
+        assert control.publish(f"{OWN}/commands/unlock", "old") == "taken"
+        if whole_tenant:
+            mosquitto.access.forget_tenant("acme")
+        else:
+            mosquitto.access.revoke("acme", "meter-1")
+        mosquitto.access.grant("acme", "meter-1", later)
+        with MqttClient(mosquitto.port, "acme/meter-1", later, persistent=True) as device:
+            assert control.publish(f"{OWN}/commands/unlock", "unheard") == "taken", "it is not subscribed"
+            assert device.subscribe(f"{OWN}/commands/+")
+            assert control.publish(f"{OWN}/commands/unlock", "new") == "taken"
+            device.wait_for("new")
+            assert [one.payload for one in device.received] == ["new"]
+
+
 def test_ingest_shares_its_subscription_among_its_processes(mosquitto: SecuredMosquitto):
     password = new_password()
     mosquitto.access.grant("acme", "meter-1", password)

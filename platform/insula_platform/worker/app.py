@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
+from insula_platform.devices.withdrawals import add_device_tasks
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
 from insula_platform.worker.metrics import StorageMetrics
@@ -73,6 +74,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
         await asyncio.to_thread(prepare_all, databases)
 
     add_bundle_tasks(app, settings, databases)
+    add_device_tasks(app, settings, databases)
     add_lifecycle_tasks(app, settings, databases)
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app

@@ -135,3 +135,32 @@ class Conversation:
                 )
             if event == what:
                 return detail
+
+
+def take_over(
+    address: tuple[str, int], username: str, password: str, client_id: str, tls: ssl.SSLContext | None
+) -> None:
+    """Connect under this client id with a clean start, and leave: nothing is kept for it any more.
+
+    Raises `BrokerUnreachable` and `BrokerRefused`.
+    """
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False
+    )
+    client.username_pw_set(username, password)
+    if tls is not None:
+        client.tls_set_context(tls)
+    client.connect_timeout = TIMEOUT
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    client.on_connect = lambda _c, _u, _f, code, _p: answers.put(code)
+    where = "{}:{}".format(*address)
+    try:
+        client.connect(*address, clean_start=True)
+        client.loop_start()
+        if (code := answers.get(timeout=TIMEOUT)).is_failure:
+            raise BrokerRefused(f"the broker at {where} did not let go of the session {client_id!r}: {code}")
+    except (OSError, ValueError, queue.Empty) as error:
+        raise BrokerUnreachable(f"cannot connect to the broker at {where}: {error}") from error
+    finally:
+        client.disconnect()
+        client.loop_stop()

@@ -10,6 +10,7 @@ with all that is queued there.
 
 from __future__ import annotations
 
+import secrets
 import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,12 +23,15 @@ from insula_tenants.broker.access import (
     Login,
     check_login,
 )
-from insula_tenants.broker.conversation import Command, Conversation
+from insula_tenants.broker.conversation import Command, Conversation, take_over
+from insula_tenants.broker.passwords import new_password
 from insula_tenants.broker.rules import Rules, device_rules, service_rules
 from insula_tenants.names import check_slug, device_topic, mqtt_username, parse_username
 
 ALREADY_THERE = {"Client already exists", "Role already exists"}
 NOT_THERE = {"Client not found", "Role not found"}
+FORGETS = "insula-forgets-"
+"""What the names of logins begin with that live for a moment, to end a session."""
 DEVICE_ROLE = "device/"
 """What the names of devices' roles begin with."""
 
@@ -100,15 +104,16 @@ class DynamicSecurity:
     def revoke(self, tenant_slug: str, device_slug: str) -> None:
         """See `BrokerAccess.revoke`.
 
-        What the device itself left retained, its status, Mosquitto keeps to itself from now on: it checks
-        that the author may still publish it.
+        The session goes with the logins, and what waits in it. What the device itself left retained, its
+        status, Mosquitto keeps to itself from now on: it checks that the author may still publish it.
         """
         first = check_login(tenant_slug, device_slug, None)
         role = device_role(first)
         with self._connected() as conversation:
             logins = [name for name in _usernames(conversation) if device_role(name) == role]
-            # The role goes last: Mosquitto 2.0.11 has crashed when a connected login lost it.
+            # The role goes last: Mosquitto 2.0.11 dies of one that is deleted while a login has it.
             conversation.say_all([*_deletions(logins), *_role_deletions([role])], tolerated=NOT_THERE)
+            self._forget_session(conversation, first)
             conversation.forget_retained(device_topic(tenant_slug, device_slug, "desired"))
 
     def suspend_tenant(self, tenant_slug: str) -> None:
@@ -150,6 +155,7 @@ class DynamicSecurity:
             conversation.say_all([*_deletions(names), *_role_deletions(roles)], tolerated=NOT_THERE)
             devices = {login.device for name in names if (login := parse_username(name))}
             for device in sorted(devices):
+                self._forget_session(conversation, mqtt_username(tenant_slug, device))
                 conversation.forget_retained(device_topic(tenant_slug, device, "desired"))
 
     def logins_of(self, tenant_slug: str) -> list[str]:
@@ -157,6 +163,20 @@ class DynamicSecurity:
         check_slug(tenant_slug, field="tenant")
         with self._connected() as conversation:
             return [name for name in _usernames(conversation) if name.startswith(f"{tenant_slug}/")]
+
+    def _forget_session(self, conversation: Conversation, client_id: str) -> None:
+        """Drop what the broker keeps for this client id: its subscriptions, and orders that it did not fetch.
+
+        A session outlives the login that it was opened by, and would be there for whoever is given the same
+        name later. Only its own client id can end it, so a login for that is made, without any rights.
+        """
+        username, password = f"{FORGETS}{secrets.token_hex(8)}", new_password()
+        login = {"command": "createClient", "username": username, "password": password}
+        conversation.say([{**login, "clientid": client_id}])
+        try:
+            take_over(self._address, username, password, client_id, self._tls)
+        finally:
+            conversation.say([{"command": "deleteClient", "username": username}], tolerated=NOT_THERE)
 
     def _switch(self, closed: Callable[[str], bool | None]) -> None:
         """Disable or enable logins as `closed` says of their tenant; for None they stay as they are.

@@ -9,6 +9,10 @@ A device is bound to its own topics, and that binding makes a topic's tenant tru
     tenants/{tenant}/devices/{device}/commands/{command}/result    device -> ingest
     tenants/{tenant}/devices/{device}/desired                      platform -> device, retained
     tenants/{tenant}/devices/{device}/commands/{command}           platform -> device
+    tenants/{tenant}/devices/{device}/own/#                        device -> nobody
+
+What is below `own` is for gear that publishes on topics of its own and cannot be told not to: refused, it
+would lose its connection (Mosquitto 2.0.11 hangs up on whoever publishes what it may not).
 
 The services speak among themselves on topics that no device may use, neither way (see `topics`)::
 
@@ -53,6 +57,8 @@ DESIRED = "desired"
 RESULTS = ("commands/+/result",)
 TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
 """What devices send to ingest of themselves, below their own topic."""
+OWN = ("own/#",)
+"""What devices say and nobody hears, below their own topic."""
 ORDERS = (DESIRED, "commands/+")
 """What the platform sends to a device, below the device's topic."""
 
@@ -100,7 +106,7 @@ def device_rules(tenant_slug: str, device_slug: str) -> Rules:
     """The rules of one device; `InvalidInput` when a name is no slug, so that none can hold a wildcard."""
     tenant, device = check_slug(tenant_slug, field="tenant"), check_slug(device_slug, field="device")
     return Rules(
-        publish=tuple(device_topic(tenant, device, leaf) for leaf in (*TELEMETRY, *RESULTS)),
+        publish=tuple(device_topic(tenant, device, leaf) for leaf in (*TELEMETRY, *RESULTS, *OWN)),
         subscribe=tuple(device_topic(tenant, device, leaf) for leaf in ORDERS),
     )
 

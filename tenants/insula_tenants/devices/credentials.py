@@ -157,8 +157,8 @@ def note_revoked(session: Session, slug: str, numbers: Iterable[int]) -> None:
     )
 
 
-def ended_logins(session: Session, *, limit: int = 1000) -> list[EndedLogin]:
-    """Logins whose time is over and which were not revoked yet, oldest first."""
+def ended_logins(session: Session, *, only: str | None = None, limit: int = 1000) -> list[EndedLogin]:
+    """Logins, of one device or of all, whose time is over and which were not revoked yet, oldest first."""
     query = (
         select(Device.slug, DeviceCredential.number)
         .join(Device, Device.id == DeviceCredential.device_id)
@@ -166,6 +166,8 @@ def ended_logins(session: Session, *, limit: int = 1000) -> list[EndedLogin]:
         .order_by(DeviceCredential.expires_at, DeviceCredential.id)
         .limit(limit)
     )
+    if only is not None:
+        query = query.where(Device.slug == only)
     return [EndedLogin(*row) for row in session.execute(query)]
 
 

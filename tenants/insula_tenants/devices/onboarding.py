@@ -20,10 +20,24 @@ from insula_tenants.devices.service import NewDevice, register
 from insula_tenants.devices.types import check_type, points_with
 from insula_tenants.quotas import Allowance, allowance_of, claim_room
 
-__all__ = ["NewDevice", "onboard"]
+__all__ = ["NewDevice", "admit", "onboard"]
 
 
 def onboard(
+    databases: Databases,
+    broker: BrokerAccess,
+    context: TenantContext,
+    devices: Sequence[NewDevice],
+    *,
+    actor: Actor = SYSTEM,
+) -> dict[str, str]:
+    """`admit` in a transaction of the core of its own."""
+    with databases.core() as core:
+        return admit(core, databases, broker, context, devices, actor=actor)
+
+
+def admit(
+    core: Session,
     databases: Databases,
     broker: BrokerAccess,
     context: TenantContext,
@@ -39,21 +53,18 @@ def onboard(
     call may be repeated. What the broker has taken in until then it loses when it is next reconciled.
     """
     passwords = {device.slug: new_password() for device in devices}
-    with databases.core() as core:
-        allowance = allowance_of(core, context.id)
+    allowance = allowance_of(core, context.id)
+    with databases.tenant(context) as session:
+        _register_all(session, allowance, devices, passwords)
+    try:
+        broker.grant_many(DeviceGrant(context.slug, slug, password) for slug, password in passwords.items())
+    except BrokerError:
         with databases.tenant(context) as session:
-            _register_all(session, allowance, devices, passwords)
-        try:
-            broker.grant_many(
-                DeviceGrant(context.slug, slug, password) for slug, password in passwords.items()
-            )
-        except BrokerError:
-            with databases.tenant(context) as session:
-                session.execute(delete(Device).where(Device.slug.in_(list(passwords))))
-            raise
-        for device in devices:
-            told = {"name": device.name, "type": device.type, "space_id": device.space_id}
-            audit.record(core, actor, "device.created", tenant=context.id, target=device.slug, detail=told)
+            session.execute(delete(Device).where(Device.slug.in_(list(passwords))))
+        raise
+    for device in devices:
+        told = {"name": device.name, "type": device.type, "space_id": device.space_id}
+        audit.record(core, actor, "device.created", tenant=context.id, target=device.slug, detail=told)
     return passwords
 
 

@@ -126,28 +126,34 @@ def add_point(session: Session, device: str, point: NewPoint) -> PointView:
         raise NotFound(f"there is no device {device!r}")
     if session.scalar(select(Point.id).where(Point.device_id == device_id, Point.name == point.name)):
         raise Conflict(f"device {device!r} has a point {point.name!r} already: change that one")
-    session.add(Point(device_id=device_id, **_columns(check_point(point, field="name"))))
+    row = Point(device_id=device_id, **_columns(check_point(point, field="body")))
+    session.add(row)
     session.flush()
-    return find_point(session, device, point.name)
+    return find_point(session, row.id)
 
 
-def find_point(session: Session, device: str, name: str) -> PointView:
-    """The point of this name; `NotFound` when the device has none."""
-    row = session.execute(_VIEW.where(Device.slug == device, Point.name == name)).one_or_none()
+def find_point(session: Session, point_id: int) -> PointView:
+    """The point of this id; `NotFound` when there is none."""
+    row = session.execute(_VIEW.where(Point.id == point_id)).one_or_none()
     if row is None:
-        raise NotFound(f"device {device!r} has no point {name!r}")
+        raise NotFound(f"there is no point {point_id}")
     return PointView(*row)
 
 
-def change_point(session: Session, device: str, name: str, changes: Mapping[str, Any]) -> PointView:
+def lock_point(session: Session, point_id: int) -> PointView:
+    """The point as it is, and stays until the transaction ends; `NotFound` when there is none."""
+    session.execute(select(Point.id).where(Point.id == point_id).with_for_update())
+    return find_point(session, point_id)
+
+
+def change_point(session: Session, point_id: int, changes: Mapping[str, Any]) -> PointView:
     """Change what is said of a point: fields of `NewPoint`, but for its name, which is a contract.
 
     Raises `NotFound`, and `InvalidInput` when what comes out cannot be so.
     """
-    query = select(Point).join(Device, Device.id == Point.device_id)
-    row = session.scalar(query.where(Device.slug == device, Point.name == name).with_for_update(of=Point))
+    row = session.scalar(select(Point).where(Point.id == point_id).with_for_update())
     if row is None:
-        raise NotFound(f"device {device!r} has no point {name!r}")
+        raise NotFound(f"there is no point {point_id}")
     there = NewPoint(
         **{field: getattr(row, field) for field in NewPoint.__dataclass_fields__ if field != "states"},
         states=tuple(row.states) if row.states is not None else None,
@@ -155,7 +161,7 @@ def change_point(session: Session, device: str, name: str, changes: Mapping[str,
     for field, value in _columns(check_point(replace(there, **changes), field="body")).items():
         setattr(row, field, value)
     session.flush()
-    return find_point(session, device, name)
+    return find_point(session, point_id)
 
 
 def list_points(

@@ -63,6 +63,12 @@ def find_type(session: Session, slug: str) -> TypeView:
     raise NotFound(f"there is no device type {slug!r}")
 
 
+def lock_type(session: Session, slug: str) -> TypeView:
+    """The type as it is, and stays until the transaction ends; `NotFound` when there is none."""
+    session.execute(select(DeviceType.id).where(DeviceType.slug == slug).with_for_update())
+    return find_type(session, slug)
+
+
 def list_types(session: Session) -> list[TypeView]:
     """The tenant's own types, by name, then the built-in ones."""
     own = [_own(row) for row in session.scalars(select(DeviceType).order_by(DeviceType.name, DeviceType.id))]
@@ -121,10 +127,12 @@ def check_type(session: Session, slug: str | None, *, field: str = "type") -> Ty
 
 def points_with(view: TypeView | None, given: tuple[NewPoint, ...]) -> tuple[NewPoint, ...]:
     """The points of a type, those that are given in place of its own of the same name, and then the rest."""
+    given_by_name: dict[str, list[NewPoint]] = {}
+    for point in given:
+        given_by_name.setdefault(point.name, []).append(point)
     own = view.points if view is not None else ()
-    named = {point.name: point for point in given}
-    kept = tuple(named.pop(point.name, point) for point in own)
-    return kept + tuple(point for point in given if named.get(point.name) is point)
+    first = [one for point in own for one in given_by_name.pop(point.name, [point])]
+    return (*first, *(one for rest in given_by_name.values() for one in rest))
 
 
 def _own_row(session: Session, slug: str, what: str) -> DeviceType:

@@ -1,0 +1,121 @@
+"""A platform beside a real Mosquitto with TLS, and programs of two tenants that bring devices in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from insula_platform.oauth.clients import create_service_client
+from insula_tenants.audit import list_entries
+from tests.platform.conftest import Live
+from tests.servers.certificates import server_files
+from tests.servers.mosquitto import SecuredMosquitto
+from tests.servers.mqtt import MqttClient
+
+SCOPE = "devices:read devices:write readings:read"
+
+
+@dataclass
+class Site:
+    """The platform, its broker, and a token for each tenant."""
+
+    live: Live
+    broker: SecuredMosquitto
+    tokens: dict[str, str]
+    http: httpx.Client
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, tenant: str = "acme", **headers: str
+    ) -> httpx.Response:
+        """One request of the tenant's program."""
+        return self.http.request(
+            method,
+            f"/api/v1/tenants/{tenant}/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.tokens[tenant]}"}
+            | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
+
+    def onboard(self, slug: str, *, tenant: str = "acme", **more: Any) -> dict[str, Any]:
+        """A new device, as the answer tells of it."""
+        answer = self.ask("POST", "devices", {"id": slug, "name": slug.title(), **more}, tenant=tenant)
+        assert answer.status_code == 201, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def device(self, secrets: dict[str, str], **options: Any) -> MqttClient:
+        """A client with a login that was told."""
+        return MqttClient(
+            self.broker.port,
+            secrets["username"],
+            secrets["password"],
+            client_id=secrets["client_id"],
+            **options,
+        )
+
+    def admits(self, secrets: dict[str, str]) -> bool:
+        """Whether the broker lets this login in."""
+        client = self.device(secrets)
+        try:
+            return client.connect()
+        finally:
+            client.close()
+
+
+@contextmanager
+def site(live: Live, directory: Path) -> Iterator[Site]:
+    """While the block runs, `live` provisions a Mosquitto, and tells devices of its listener with TLS."""
+    files = server_files(directory / "certificates")
+    broker = SecuredMosquitto(directory / "broker", files).start()
+    settings = live.settings.model_copy(
+        update={
+            "mqtt_port": broker.port,
+            "mqtt_ca_file": files.authority,
+            "mqtt_public_host": "localhost",
+            "mqtt_public_port": broker.tls_port,
+            "mqtt_public_tls": True,
+        }
+    )
+    before = live.platform.settings, live.platform.broker
+    object.__setattr__(live.platform, "settings", settings)
+    object.__setattr__(live.platform, "broker", broker.access)
+    tokens = {}
+    for context in (live.deployment.acme, live.deployment.globex):
+        with live.deployment.databases.core() as core:
+            credentials = create_service_client(core, context, "onboarding", SCOPE)
+        answer = live.token_request(credentials, grant_type="client_credentials")
+        tokens[context.slug] = answer.json()["access_token"]
+    with live.client() as http:
+        yield Site(live, broker, tokens, http)
+    object.__setattr__(live.platform, "settings", before[0])
+    object.__setattr__(live.platform, "broker", before[1])
+    broker.stop()
+
+
+def run_in(directory: Path, command: list[str] | str, ca: str) -> subprocess.CompletedProcess[str]:
+    """Run what was told to paste, where its certificates are."""
+    directory.mkdir(exist_ok=True)
+    (directory / "insula-ca.pem").write_text(ca)
+    return subprocess.run(
+        command,
+        shell=isinstance(command, str),
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def audited(live: Live, target: str) -> list[tuple[str, str]]:
+    """Actions on `target` in the audit log, oldest first, with their details as JSON."""
+    with live.deployment.databases.core() as core:
+        entries = list_entries(core, tenant=live.deployment.acme.id, limit=1000)
+        return [(one.action, json.dumps(one.detail)) for one in reversed(entries) if one.target == target]
