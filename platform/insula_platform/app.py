@@ -24,11 +24,14 @@ from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.certificates.routes import lists as certificate_lists
 from insula_platform.certificates.routes import router as certificates
+from insula_platform.commands.routes import router as commands
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.devices.credential_routes import router as credentials
 from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
 from insula_platform.devices.type_routes import router as device_types
+from insula_platform.diagnostics.refusals import RefusalBook
+from insula_platform.diagnostics.routes import router as diagnostics
 from insula_platform.invitations.routes import router as invitations
 from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
@@ -41,6 +44,7 @@ from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
 from insula_platform.operator.quota_routes import router as operator_quotas
 from insula_platform.operator.routes import router as operator
+from insula_platform.presence.routes import router as presence
 from insula_platform.rate_limit import RateLimiter, RateLimitFields, document_fields
 from insula_platform.readings.routes import router as readings
 from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
@@ -52,6 +56,7 @@ from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
 from insula_platform.storage.routes import router as storage
+from insula_platform.twins.routes import router as twins
 from insula_platform.usage.routes import router as usage
 from insula_tenants.administration import Administration
 from insula_tenants.broker import broker_access
@@ -103,6 +108,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         hub = LiveHub(async_databases, link, most=settings.live_streams_per_tenant)
         meter = Meter(databases)
         refusals = Refusals()
+        refusal_book = RefusalBook(databases, refusals)
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -127,6 +133,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             link.start()
         keeping = asyncio.create_task(hub.keep(), name="live")
         metering = asyncio.create_task(meter.keep(), name="metering")
+        writing = asyncio.create_task(refusal_book.keep(), name="refusals")
         try:
             yield
         finally:
@@ -136,6 +143,8 @@ def create_app(settings: PlatformSettings) -> FastAPI:
                 await asyncio.to_thread(link.stop)
             meter.stop()
             await metering
+            refusal_book.stop()
+            await writing
             await async_databases.close()
             databases.close()
             if administration is not None:
@@ -174,6 +183,10 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(device_types)
     app.include_router(certificates)
     app.include_router(certificate_lists)
+    app.include_router(twins)
+    app.include_router(commands)
+    app.include_router(presence)
+    app.include_router(diagnostics)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)

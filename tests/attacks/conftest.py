@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from insula_tenants.audit import SYSTEM
+from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points, set_password
 from insula_tenants.lifecycle.models import TenantJob
@@ -18,6 +19,7 @@ from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.dead_letters import Which, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from insula_tenants.twins import change_desired
 from insula_tenants.usage import add_usage
 from tests.attacks.intruder import Intruder
 from tests.conftest import Deployment, deploy
@@ -41,6 +43,8 @@ class House:
     """Its dead letter's id."""
     export: UUID
     """An export that is done; its bundle holds the word."""
+    command: UUID
+    """A command to its device."""
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +91,8 @@ def _furnish(
         )
         set_password(session, device, f"password {secret}")
         point = list_points(session, device=device)[0].id
+        command = add_command(session, device, NewCommand("show", {"text": secret}), actor=SYSTEM).id
+        change_desired(session, device, {"text": secret})
     batch = TenantBatch(context)
     for at in READ_AT:
         batch.readings[point, round(at.timestamp() * 1e6)] = value
@@ -110,7 +116,7 @@ def _furnish(
         core.add(job)
         core.flush()
         export = job.id
-    return House(context, device, secret, value, point, space, letter, export)
+    return House(context, device, secret, value, point, space, letter, export, command)
 
 
 def _space(session, secret: str, name: str) -> int:

@@ -80,6 +80,7 @@ OWN: dict[str, Any] = {
     "number": lambda _: 1,
     "type_id": lambda _: "shelly-plug",
     "serial": lambda _: "5f1c",
+    "command_id": lambda house: house.command,
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -121,6 +122,7 @@ ATTACKS: dict[str, Any] = {
     "confirm": lambda _: ("globex", *HOSTILE),
     "point_id": _ids("point_id"),
     "number": _ids("number"),
+    "command_id": _ids("command_id"),
     "type_id": _ids("type_id"),
     "search": lambda house: (house.secret, house.device, *HOSTILE),
     "state": lambda _: ("active", *HOSTILE),

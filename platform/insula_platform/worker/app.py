@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.devices.withdrawals import add_device_tasks
+from insula_platform.link import BrokerLink
 from insula_platform.settings import PlatformSettings
+from insula_platform.worker.control import add_control_tasks
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
 from insula_platform.worker.metrics import StorageMetrics
 from insula_platform.worker.storage import QUEUE, add_storage_tasks
@@ -36,8 +38,16 @@ _PURGES = (
 )
 
 
-def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageMetrics | None = None) -> App:
-    """The application with its tasks: they work on `databases`, and keep `metrics` up to date."""
+def make_app(
+    settings: PlatformSettings,
+    databases: Databases,
+    metrics: StorageMetrics | None = None,
+    link: BrokerLink | None = None,
+) -> App:
+    """The application with its tasks: they work on `databases`, and keep `metrics` up to date.
+
+    Devices are spoken to through `link`; without one, nothing that waits for them is brought.
+    """
     app = App(
         connector=PsycopgConnector(
             conninfo=settings.require_database_url(),
@@ -75,6 +85,7 @@ def make_app(settings: PlatformSettings, databases: Databases, metrics: StorageM
 
     add_bundle_tasks(app, settings, databases)
     add_device_tasks(app, settings, databases)
+    add_control_tasks(app, databases, link)
     add_lifecycle_tasks(app, settings, databases)
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
@@ -109,7 +120,8 @@ def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the jobs at hand are finished first."""
     databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
     metrics = StorageMetrics()
-    app = make_app(settings, databases, metrics)
+    link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
+    app = make_app(settings, databases, metrics, link)
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_host, settings.metrics_port)
     others = sorted({task.queue for task in app.tasks.values()} - {QUEUE})
@@ -132,7 +144,11 @@ def run(settings: PlatformSettings) -> None:
                 # Cancelled, a worker finishes what it has begun.
                 loop.add_signal_handler(number, lambda: [worker.cancel() for worker in workers])
 
+    if link is not None:
+        link.start()
     try:
         asyncio.run(work())
     finally:
+        if link is not None:
+            link.stop()
         databases.close()

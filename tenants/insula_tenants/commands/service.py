@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from insula_tenants.audit import Actor
@@ -34,6 +34,8 @@ MAX_TIMEOUT = 86_400
 """Seconds."""
 LONGEST_WAIT = timedelta(days=7)
 """How long a command waits for its device to come back."""
+KEPT = timedelta(days=90)
+"""How long a command is kept after its end."""
 MOST_OPEN = 100
 """Commands of one device that are waiting or sent."""
 OPEN: tuple[CommandState, ...] = ("waiting", "sent")
@@ -219,6 +221,15 @@ def time_out(session: Session) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(ended.all())
+
+
+def tidy_commands(session: Session) -> None:
+    """Forget commands that have been over for longer than `KEPT`."""
+    session.execute(
+        delete(Command)
+        .where(Command.ended_at < func.now() - KEPT)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _note(session: Session, commands: Collection[UUID], values: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +44,14 @@ class Letters:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate of the device that is good at this moment."""
+
+    serial: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """All that is known of a device's way to the platform."""
 
@@ -61,12 +69,18 @@ class Findings:
     throttled_at: datetime | None
     credentials: tuple[CredentialView, ...]
     """Its logins, newest first."""
+    certificates: tuple[Certificate, ...]
     at: datetime
     """When this was collected."""
 
 
-def collect(session: Session, tenant_slug: str, slug: str) -> Findings:
-    """Everything that is known of the device; `NotFound` when there is none of this slug."""
+def collect(
+    session: Session, tenant_slug: str, slug: str, *, certificates: Iterable[Certificate] = ()
+) -> Findings:
+    """Everything that is known of the device, with those of its `certificates` that are good.
+
+    Raises `NotFound` when there is none of this slug.
+    """
     device = find_device(session, slug)
     query = select(DeviceHealth).join(Device, Device.id == DeviceHealth.device_id).where(Device.slug == slug)
     health = session.scalar(query) or DeviceHealth(throttled=0, refused=0)
@@ -86,6 +100,7 @@ def collect(session: Session, tenant_slug: str, slug: str) -> Findings:
         throttled=health.throttled,
         throttled_at=health.throttled_at,
         credentials=tuple(list_credentials(session, tenant_slug, slug)),
+        certificates=tuple(certificates),
         at=datetime.now(UTC),
     )
 

@@ -82,7 +82,7 @@ def _connection(found: Findings) -> Verdict | None:
 
 
 def _credentials(found: Findings) -> Verdict | None:
-    if found.device.gateway is not None or not found.credentials:
+    if found.device.gateway is not None or found.certificates or not found.credentials:
         return None  # a gateway speaks for it, or it has a certificate
     if any(one.state in ("good", "expiring") for one in found.credentials):
         return None
@@ -95,13 +95,14 @@ def _credentials(found: Findings) -> Verdict | None:
 
 def _never(found: Findings) -> Verdict | None:
     presence = found.presence
-    if presence.connected_at or presence.disconnected_at or _last(found):
+    if presence.connected_at or presence.disconnected_at or _last(found) or found.dead_letters:
         return None
     return Verdict(
         "never_connected",
         "Nothing was ever heard of the device, and the broker has not refused it either.",
-        "Check that it has power and network, and that it is given this broker's address and port; with TLS, "
-        "that it trusts the broker's authority.",
+        "Check that it has power and network, this broker's address and port, and the right user name and "
+        "password (Mosquitto does not say whom it turned away); with TLS, that it trusts the broker's "
+        "authority.",
     )
 
 
@@ -125,7 +126,7 @@ def _offline(found: Findings) -> Verdict | None:
     return Verdict(
         "offline",
         f"The device has been gone since {_time(found.presence.since)}.",
-        "Check its power and its network.",
+        "Check its power and its network; and its password, if that was changed.",
     )
 
 
@@ -186,16 +187,15 @@ def _clock(found: Findings) -> Verdict | None:
 
 
 def _expiring(found: Findings) -> Verdict | None:
-    good = [one for one in found.credentials if one.state in ("good", "expiring")]
-    if not good or any(one.expires_at is None for one in good):
-        return None
-    last = max(one.expires_at for one in good if one.expires_at is not None)
-    if last - found.at > EXPIRES_SOON:
+    good = [one.expires_at for one in found.credentials if one.state in ("good", "expiring")]
+    ends = [*good, *(one.expires_at for one in found.certificates)]
+    last = max((at for at in ends if at is not None), default=None)
+    if last is None or None in ends or last - found.at > EXPIRES_SOON:
         return None
     return Verdict(
         "credentials_expiring",
-        f"The device sends as it should, and its last login ends at {_time(last)}.",
-        "Rotate its credentials before that.",
+        f"The device sends as it should, and the last of its credentials ends at {_time(last)}.",
+        "Have it renew its certificate, or rotate its credentials, before that.",
     )
 
 

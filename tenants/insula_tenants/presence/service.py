@@ -169,8 +169,7 @@ def _seen(session: Session) -> Select[*tuple[Any, ...]]:
             DevicePresence.disconnected_at,
             DevicePresence.stale_since,
             DeviceHealth.last_message_at,
-            # A reading's time is the device's own clock's: one that is ahead must not keep it alive.
-            func.least(newest, func.now()).label("newest"),
+            newest.label("newest"),
         )
         .outerjoin(DevicePresence, DevicePresence.device_id == Device.id)
         .outerjoin(DeviceHealth, DeviceHealth.device_id == Device.id)
@@ -187,7 +186,9 @@ def _intervals(session: Session) -> Values:
 
 
 def _view(row: Any, now: datetime) -> PresenceView:
-    heard = max((at for at in (row.last_message_at, row.newest) if at is not None), default=None)
+    # A reading's time is the device's own clock's: one that is ahead must not keep it alive.
+    newest = row.newest and min(row.newest, now)
+    heard = max((at for at in (row.last_message_at, newest) if at is not None), default=None)
     state, since = _state(row, heard, now)
     return PresenceView(row.slug, state, since, row.connected_at, row.disconnected_at, heard, row.interval)
 
