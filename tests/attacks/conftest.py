@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from insula_tenants.audit import SYSTEM
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
-from insula_tenants.devices import NewPoint, create_device, list_points, set_password
+from insula_tenants.devices import Device, NewPoint, create_device, list_points, set_password
 from insula_tenants.lifecycle.models import TenantJob
+from insula_tenants.presence.arrivals import NewStatus, store_statuses
 from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.dead_letters import Which, list_letters
@@ -93,6 +96,10 @@ def _furnish(
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": secret}), actor=SYSTEM).id
         change_desired(session, device, {"text": secret})
+        for number in range(others + 1):
+            connected = number % 2 == 0
+            at = READ_AT[0] + timedelta(seconds=number)
+            store_statuses(session, [NewStatus(_id_of(session, device), connected, at)])
     batch = TenantBatch(context)
     for at in READ_AT:
         batch.readings[point, round(at.timestamp() * 1e6)] = value
@@ -117,6 +124,10 @@ def _furnish(
         core.flush()
         export = job.id
     return House(context, device, secret, value, point, space, letter, export, command)
+
+
+def _id_of(session: Session, slug: str) -> int:
+    return session.execute(select(Device.id).where(Device.slug == slug)).scalar_one()
 
 
 def _space(session, secret: str, name: str) -> int:
