@@ -156,10 +156,11 @@ class Builder:
         part.batch.dead_letters += draft.letters
         return part
 
-    def settle(self, part: Part) -> None:
-        """The part was written or not; the one thing that another thread may ask."""
+    def settle(self, part: Part, *, written: bool) -> None:
+        """The part was written, or its messages come again; the one thing that another thread may ask."""
         if part.lessons is not None:
-            stored = part.batch.births is part.lessons.new
+            # What the database refuses is written as dead letters alone, without its births.
+            stored = written and part.batch.births is part.lessons.new
             self._births.settle(part.batch.context, part.lessons, stored=stored)
 
     def _decode(self, message: Message) -> Decoded:

@@ -249,13 +249,13 @@ class Lane:
             return hold is not None and any(message.received_at < first for _, message in hold.items)
 
     def _finish(self, outcome: Outcome, items: dict[int, list[Item]]) -> None:
-        for part in (*outcome.stored, *outcome.gone, *(part for part, _ in outcome.held)):
-            self._builder.settle(part)
         for part in outcome.stored + outcome.gone:
+            self._builder.settle(part, written=True)
             self._acknowledge(part.messages)
             if self._held:
                 self._release(part.tenant)
         for part, reason in outcome.held:
+            self._builder.settle(part, written=False)
             waiting = {message.received_at for message in part.messages}
             self._hold(
                 part.tenant, [item for item in items[id(part)] if item[1].received_at in waiting], reason

@@ -51,7 +51,7 @@ class Pipeline:
         outcome = self._store.write(parts)
         assert outcome.stored == parts
         for part in parts:
-            self.builder.settle(part)
+            self.builder.settle(part, written=True)
 
     def store(self, messages: list[Message]) -> None:
         """Prepare and write."""

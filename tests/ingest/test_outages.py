@@ -14,9 +14,11 @@ import pytest
 from sqlalchemy import func, make_url, select
 
 from insula_ingest.batch import Part
+from insula_ingest.codecs.sparkplug.payload_pb2 import Metric, Payload
 from insula_ingest.settings import IngestSettings
 from insula_ingest.writer import Outcome, home
 from insula_tenants.context import TenantContext
+from insula_tenants.devices import SparkplugMetric
 from insula_tenants.telemetry.models import Reading
 from tests.conftest import Deployment
 from tests.ingest.conftest import RunningIngest
@@ -147,6 +149,30 @@ def test_what_was_prepared_before_a_tenant_was_held_waits_for_what_is_held(
     eventually(lambda: source.acknowledged == 2, seconds=20)
     with devices.databases.tenant(devices.acme) as session:
         assert session.scalars(select(Reading.value)).all() == [11]
+
+
+def test_what_a_held_birth_tells_is_stored_with_it(
+    devices: Deployment, ingest: RunningIngest, publish: Publish, monkeypatch: pytest.MonkeyPatch
+):
+    store = ingest.service._lanes["main"]._store.write
+    held: list[Part] = []
+
+    def refuse_the_first(parts: Sequence[Part]) -> Outcome:
+        if held:
+            return store(parts)
+        held.extend(parts)
+        return Outcome(held=[(part, "its tables are locked") for part in parts])
+
+    monkeypatch.setattr(ingest.service._lanes["main"]._store, "write", refuse_the_first)
+    metric = Metric(name=b"temperature", alias=7, datatype=3, int_value=21)
+    publish(TOPIC, Payload(timestamp=time.time_ns() // 1_000_000, metrics=[metric]).SerializeToString())
+    eventually(lambda: ingest.service._source.acknowledged == 1, seconds=20)
+    assert held
+    with devices.databases.tenant(devices.acme) as session:
+        assert session.scalars(select(Reading.value)).all() == [21]
+        assert session.execute(select(SparkplugMetric.name, SparkplugMetric.alias)).all() == [
+            ("temperature", 7)
+        ]
 
 
 def test_stopping_does_not_wait_for_a_database_that_is_away(
