@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-PROGRAMS = ("tenants", "ingest", "storage", "reads")
+PROGRAMS = ("tenants", "ingest", "storage", "reads", "onboarding")
 
 
 def main() -> None:

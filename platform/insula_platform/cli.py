@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from insula_platform.broker.commands import broker
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.devices.commands import device
 from insula_platform.operator.commands import operator, tenant
@@ -34,6 +35,7 @@ app.add_typer(tenant, name="tenant")
 app.add_typer(operator, name="operator")
 app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
+app.add_typer(broker, name="broker")
 app.add_typer(storage, name="storage")
 add_bundle_commands(tenant)
 add_quota_commands(tenant)

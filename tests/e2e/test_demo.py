@@ -168,6 +168,7 @@ def lines_of(document: str) -> str:
     [
         ("backfill.md", ['"stored":1,"rejected":1', '"row":3,"field":"time"']),
         ("live.md", ["event: snapshot", "event: values", "meeting-room-1-temperature"]),
+        ("devices.md", ['"device":"lab-climate"', '"value":21.5,"in_range":true']),
         ("dead-letters.md", ["neither a finite number", '{"letters":1}']),
     ],
 )

@@ -19,7 +19,7 @@ from insula_ingest.device import Certificate, Device, DeviceError
 from insula_ingest.settings import IngestSettings
 from insula_ingest.transport import MqttSource
 from insula_platform.app import create_app
-from insula_platform.broker.trust import Trust
+from insula_platform.broker.trust import Trust, keep
 from insula_platform.certificates.service import authorities_seal
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.renewal.serve import make_server
@@ -370,3 +370,33 @@ def test_the_device_library_signs_in_with_its_certificate_and_renews_it(
     assert refused == []
     assert file.stat().st_mode & 0o077 == 0
     assert len(site.api("GET", "/devices/library-1/certificates").json()) == 3
+
+
+def test_what_stands_beside_the_broker_writes_its_files_and_outlives_an_outage(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    site.device("kept-2")
+    stopping = threading.Event()
+    arguments = (tmp_path, tmp_path / "mosquitto.pid", stopping)
+    thread = threading.Thread(target=keep, args=(site.settings, *arguments))
+    thread.start()
+    authorities = tmp_path / "authorities.pem"
+    eventually(authorities.exists, what="the file of authorities")
+    stopping.set()
+    thread.join(20)
+    names = [
+        one.subject.rfc4514_string() for one in x509.load_pem_x509_certificates(authorities.read_bytes())
+    ]
+    assert names == [f"CN={tenant} devices,O={tenant}" for tenant in ("acme", "globex")]
+    assert len((tmp_path / "revoked.pem").read_bytes().split(b"BEGIN X509 CRL")) == 3
+
+    away = f"postgresql://insula_service:insula@127.0.0.1:{free_port()}/insula"
+    lost = PlatformSettings.model_validate(site.settings.model_dump() | {"database_url": away})
+    stopping.clear()
+    thread = threading.Thread(target=keep, args=(lost, *arguments))
+    thread.start()
+    eventually(lambda: "not in step with the registry" in caplog.text, what="the outage in the log")
+    stopping.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(x509.load_pem_x509_certificates(authorities.read_bytes())) == 2

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from insula_platform.oauth.clients import create_service_client
 from insula_tenants.audit import SYSTEM
 from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import ensure_space
+from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.platform.conftest import Live
 
 SCOPE = "devices:read devices:write readings:read"
@@ -253,6 +255,27 @@ def test_a_point_is_described_later_and_keeps_its_name(acme: Program):
     assert acme.ask("GET", path).json() == counter.json()
     again = acme.ask("POST", "devices/described/points", {"name": "flow"})
     assert problem(again)[:2] == (409, "conflict")
+
+
+def test_a_value_out_of_range_is_kept_and_marked(live: Live, acme: Program):
+    values = {"low": -1.0, "right": 0.0, "high": 10.5, "open": 1e9}
+    points: list[dict[str, Any]] = [{"name": name, "minimum": 0, "maximum": 10} for name in values]
+    points[-1] = {"name": "open", "minimum": 0}
+    told = acme.make("ranged", points=[*points, {"name": "unsaid"}])
+    ids = {point["name"]: point["id"] for point in told["points"]}
+    batch = TenantBatch(live.deployment.acme)
+    for name, value in (values | {"unsaid": -7.0}).items():
+        batch.readings[ids[name], 1_767_225_600_000_000] = value
+    with psycopg.connect(live.deployment.service_url, autocommit=True, prepare_threshold=None) as connection:
+        TelemetryWriter(connection).write([batch])
+    items = acme.ask("GET", "latest?device=ranged").json()["items"]
+    assert {one["name"]: (one["value"], one["in_range"]) for one in items} == {
+        "low": (-1, False),
+        "right": (0, True),
+        "high": (10.5, False),
+        "open": (1e9, True),
+        "unsaid": (-7, None),
+    }
 
 
 # Types

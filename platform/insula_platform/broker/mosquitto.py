@@ -20,9 +20,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from insula_tenants.broker.dynamic_security import access_list, device_role, service_role
-from insula_tenants.broker.passwords import hash_password
+from insula_tenants.broker.passwords import PasswordHash, hash_password
 from insula_tenants.broker.rules import Rules, rules_of, service_rules
+from insula_tenants.devices.logins import RegisteredLogin
 from insula_tenants.errors import ConfigurationError
+from insula_tenants.names import mqtt_username
 
 SEARCHED_BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 PLUGIN = "mosquitto_dynamic_security.so"
@@ -97,7 +99,7 @@ def mosquitto_command(state_dir: Path, port: int, services: Mapping[str, SecretS
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     state_dir.chmod(0o700)
     logins = state_dir / "logins.json"
-    _write_private(logins, json.dumps(_all_logins(services, _read_devices(logins)), indent=1))
+    _write_private(logins, json.dumps(all_logins(services, _read_devices(logins)), indent=1))
     configuration = CONFIGURATION.format(
         port=port,
         plugin=plugin,
@@ -127,7 +129,7 @@ def _read_devices(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-def _all_logins(services: Mapping[str, SecretStr], devices: list[dict[str, Any]]) -> dict[str, Any]:
+def all_logins(services: Mapping[str, SecretStr], devices: list[dict[str, Any]]) -> dict[str, Any]:
     """The plugin's file with these logins, and the present rules for each."""
     roles = [_role(service_role(service), service_rules(service)) for service in services]
     # By name: the logins of a device share its role.
@@ -146,14 +148,31 @@ def _all_logins(services: Mapping[str, SecretStr], devices: list[dict[str, Any]]
     }
 
 
+def device_login(registered: RegisteredLogin) -> dict[str, Any]:
+    """A device's login for the plugin's file, from the hash that the registry keeps."""
+    login, kept = registered
+    return {
+        "username": login.username,
+        "clientid": mqtt_username(login.tenant, login.device),
+        "roles": [{"rolename": device_role(login.username)}],
+        "disabled": login.closed,
+        **_hashed(kept),
+    }
+
+
 def _service_login(service: str, password: SecretStr) -> dict[str, Any]:
-    hashed = hash_password(password.get_secret_value())
     return {
         "username": service,
         "roles": [{"rolename": service_role(service)}],
-        "password": base64.b64encode(hashed.hash).decode("ascii"),
-        "salt": base64.b64encode(hashed.salt).decode("ascii"),
-        "iterations": hashed.iterations,
+        **_hashed(hash_password(password.get_secret_value())),
+    }
+
+
+def _hashed(kept: PasswordHash) -> dict[str, Any]:
+    return {
+        "password": base64.b64encode(kept.hash).decode("ascii"),
+        "salt": base64.b64encode(kept.salt).decode("ascii"),
+        "iterations": kept.iterations,
     }
 
 

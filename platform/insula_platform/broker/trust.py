@@ -14,23 +14,20 @@ import logging
 import os
 import secrets
 import signal
-import ssl
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import paho.mqtt.client as mqtt
 from cryptography import x509
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.serialization import Encoding
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.reasoncodes import ReasonCode
 from sqlalchemy.exc import DBAPIError
 
 from insula_platform.certificates.service import authorities_seal
 from insula_platform.settings import PlatformSettings
-from insula_tenants.broker import BrokerError, BrokerRefused, BrokerUnreachable
+from insula_tenants.broker import BrokerError
+from insula_tenants.broker.conversation import take_over
 from insula_tenants.broker.tls import broker_tls
 from insula_tenants.broker.x509 import certificate_name
 from insula_tenants.certificates import Holder, Trusted, ended_since, holders_in, trusted
@@ -45,7 +42,6 @@ EVERY = 2.0
 """Seconds between two looks at the registry."""
 LOOKED_BACK = timedelta(minutes=2)
 """How long a transaction that revokes may take to be committed and still be seen."""
-_PATIENCE = 10.0
 
 
 class TrustFiles:
@@ -161,39 +157,10 @@ def end_sessions(settings: PlatformSettings, client_ids: Iterable[str]) -> None:
         raise ConfigurationError(
             "INSULA_BROKER_ADMIN_PASSWORD is not set: no session can be ended without it"
         )
-    password, tls = settings.broker_admin_password.get_secret_value(), broker_tls(settings)
+    address, tls = (settings.mqtt_host, settings.mqtt_port), broker_tls(settings)
+    password = settings.broker_admin_password.get_secret_value()
     for client_id in client_ids:
-        _take_over(settings, client_id, password, tls)
-
-
-def _take_over(settings: PlatformSettings, client_id: str, password: str, tls: ssl.SSLContext | None) -> None:
-    client = mqtt.Client(
-        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False
-    )
-    client.username_pw_set(settings.broker_admin_username, password)
-    if tls is not None:
-        client.tls_set_context(tls)
-    answered = threading.Event()
-    codes: list[ReasonCode] = []
-
-    def arrived(_c: mqtt.Client, _u: object, _f: object, code: ReasonCode, _p: object) -> None:
-        codes.append(code)
-        answered.set()
-
-    client.on_connect = arrived
-    try:
-        client.connect(settings.mqtt_host, settings.mqtt_port, clean_start=True)
-    except OSError as error:
-        raise BrokerUnreachable(f"cannot connect to the broker: {error}") from error
-    client.loop_start()
-    answered.wait(_PATIENCE)
-    client.disconnect()
-    client.loop_stop()
-    client.on_connect = None
-    if not codes:
-        raise BrokerUnreachable("the broker does not answer")
-    if codes[0].is_failure:
-        raise BrokerRefused(f"the broker refused {settings.broker_admin_username}: {codes[0]}")
+        take_over(address, settings.broker_admin_username, password, client_id, tls)
 
 
 def _replace(path: Path, content: bytes) -> bool:

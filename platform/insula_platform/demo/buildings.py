@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from insula_tenants.devices import NewPoint
-
 
 class Room(NamedTuple):
     """A room with its place."""
@@ -29,11 +27,11 @@ class DemoTenant(NamedTuple):
 
 
 class Sensor(NamedTuple):
-    """One kind of sensor program and the point it publishes."""
+    """One kind of sensor program, and the device type that has its point."""
 
     kind: str
     name: str
-    point: NewPoint
+    type: str
 
 
 MARIA = ("maria@facility.example", "Maria Lind")
@@ -71,10 +69,10 @@ TENANTS = (
 )
 
 SENSORS = (
-    Sensor("temperature", "Temperature", NewPoint("temperature", "Zone_Air_Temperature_Sensor", "degC")),
-    Sensor("light", "Light", NewPoint("illuminance", "Illuminance_Sensor", "lux")),
-    Sensor("presence", "Presence", NewPoint("occupancy", "Occupancy_Sensor", states=("free", "occupied"))),
-    Sensor("door", "Door", NewPoint("door", "Contact_Sensor", states=("closed", "open"))),
+    Sensor("temperature", "Temperature", "temperature-sensor"),
+    Sensor("light", "Light", "light-sensor"),
+    Sensor("presence", "Presence", "presence-sensor"),
+    Sensor("door", "Door", "door-contact"),
 )
 
 TRY_OUT = "my-first-device"

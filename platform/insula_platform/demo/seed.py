@@ -14,13 +14,13 @@ from insula_tenants.administration import Administration
 from insula_tenants.broker.access import BrokerAccess, DeviceGrant
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
-from insula_tenants.devices import Device, create_device, set_password
+from insula_tenants.devices import Device, register, set_password
 from insula_tenants.devices.onboarding import NewDevice
 from insula_tenants.errors import NotFound
 from insula_tenants.registry import create_tenant, resolve_closed_or_open
 from insula_tenants.spaces import ensure_space
 
-PROGRAM_SCOPE = "devices:read readings:read readings:write dead-letters:read dead-letters:write"
+PROGRAM_SCOPE = "devices:read devices:write readings:read readings:write dead-letters:read dead-letters:write"
 """What the demo's program may do: everything that the documents' command lines show."""
 
 
@@ -87,7 +87,10 @@ def _ensure_devices(
         }
     wanted = [
         NewDevice(
-            device_slug(room, sensor), f"{sensor.name}, {room.name}", spaces[room.slug], (sensor.point,)
+            device_slug(room, sensor),
+            f"{sensor.name}, {room.name}",
+            spaces[room.slug],
+            type=sensor.type,
         )
         for room in tenant.rooms
         for sensor in SENSORS
@@ -100,9 +103,7 @@ def _ensure_devices(
     with databases.tenant(context) as session:
         for device in wanted:
             if device.slug not in there:
-                create_device(
-                    session, device.slug, name=device.name, space_id=device.space_id, points=device.points
-                )
+                register(session, device)
             set_password(session, device.slug, passwords[device.slug])
     broker.grant_many(DeviceGrant(tenant.slug, slug, password) for slug, password in passwords.items())
 

@@ -40,7 +40,7 @@ def get_points(
             session,
             device=device,
             space_id=space,
-            spaces=visible_spaces(access, session),
+            within=visible_spaces(access, session),
             after=after,
             limit=limit + 1,
         )

@@ -93,7 +93,7 @@ def get_devices(
             space_id=space,
             gateway=gateway,
             label=_label(label),
-            spaces=visible_spaces(access, session),
+            within=visible_spaces(access, session),
         )
         found = list_devices(session, which, after=after, limit=limit + 1)
         there = presences(session, [device.id for device in found[:limit]])

@@ -30,6 +30,7 @@ class LatestValue(BaseModel):
                 "name": "temperature",
                 "time": "2026-11-23T07:15:00.123Z",
                 "value": 21.5,
+                "in_range": True,
             }
         }
     )
@@ -39,6 +40,11 @@ class LatestValue(BaseModel):
     name: str
     time: datetime
     value: float
+    in_range: bool | None = Field(
+        default=None,
+        description="Whether the value can be right, by the point's range: one that cannot is kept all the "
+        "same. Null when nobody said what the range is, and in a stream after its first page.",
+    )
 
 
 class Reading(BaseModel):

@@ -16,10 +16,12 @@ from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.devices.withdrawals import add_device_tasks
 from insula_platform.link import BrokerLink
 from insula_platform.settings import PlatformSettings
+from insula_platform.worker.broker import DriftMetrics, add_broker_tasks, reconcile_broker
 from insula_platform.worker.control import add_control_tasks
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
-from insula_platform.worker.metrics import StorageMetrics
+from insula_platform.worker.metrics import StorageMetrics, serve_metrics
 from insula_platform.worker.storage import QUEUE, add_storage_tasks
+from insula_tenants.broker import broker_access
 from insula_tenants.database import Databases
 from insula_tenants.errors import NotFound, TenantClosed, TenantUnavailable
 from insula_tenants.names import CORE_SCHEMA
@@ -34,6 +36,7 @@ _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM device_certificates WHERE not_after < now() - interval '90 days'",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
@@ -42,9 +45,10 @@ def make_app(
     settings: PlatformSettings,
     databases: Databases,
     metrics: StorageMetrics | None = None,
+    drift: DriftMetrics | None = None,
     link: BrokerLink | None = None,
 ) -> App:
-    """The application with its tasks: they work on `databases`, and keep `metrics` up to date.
+    """The application with its tasks: they work on `databases`, and keep the metrics up to date.
 
     Devices are spoken to through `link`; without one, nothing that waits for them is brought.
     """
@@ -87,6 +91,7 @@ def make_app(
     add_device_tasks(app, settings, databases)
     add_control_tasks(app, databases, link)
     add_lifecycle_tasks(app, settings, databases)
+    add_broker_tasks(app, settings, databases, drift or DriftMetrics())
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
@@ -119,11 +124,12 @@ def prepare_all(databases: Databases) -> None:
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the jobs at hand are finished first."""
     databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
-    metrics = StorageMetrics()
+    metrics, drift = StorageMetrics(), DriftMetrics()
     link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
-    app = make_app(settings, databases, metrics, link)
+    app = make_app(settings, databases, metrics, drift, link)
     if settings.metrics_port is not None:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
+        serve_metrics(settings.metrics_host, settings.metrics_port, metrics, drift)
+    reconcile_broker(databases, broker_access(settings), drift)
     others = sorted({task.queue for task in app.tasks.values()} - {QUEUE})
 
     async def work() -> None:

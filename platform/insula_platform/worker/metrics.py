@@ -59,8 +59,10 @@ class StorageMetrics(Collector):
                     gauge.add_metric([status.tenant], value)
             yield gauge
 
-    def serve(self, host: str, port: int) -> None:
-        """Answer `GET /metrics` from a thread of its own, until the process ends."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        start_http_server(port, addr=host, registry=registry)
+
+def serve_metrics(host: str, port: int, *collectors: Collector) -> None:
+    """Answer `GET /metrics` from a thread of its own, until the process ends."""
+    registry = CollectorRegistry()
+    for one in collectors:
+        registry.register(one)
+    start_http_server(port, addr=host, registry=registry)

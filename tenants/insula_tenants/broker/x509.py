@@ -18,6 +18,7 @@ from insula_tenants.broker.rules import (
     CONTROL,
     INGEST,
     ORDERS,
+    OWN,
     PLATFORM,
     RESULTS,
     TELEMETRY,
@@ -55,7 +56,7 @@ def access_file() -> str:
         lines.append(f"user {service}")
         lines += [f"topic write {topic}" for topic in rules.publish if not topic.startswith("$CONTROL")]
         lines += [f"topic read {topic}" for topic in rules.receive if not topic.startswith("$CONTROL")]
-    lines += [f"pattern write tenants/%u/{leaf}" for leaf in (*TELEMETRY, *RESULTS)]
+    lines += [f"pattern write tenants/%u/{leaf}" for leaf in (*TELEMETRY, *RESULTS, *OWN)]
     lines += [f"pattern read tenants/%u/{leaf}" for leaf in ORDERS]
     return "\n".join(lines) + "\n"
 

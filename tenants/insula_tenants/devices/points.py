@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any, NamedTuple
@@ -169,18 +169,18 @@ def list_points(
     *,
     device: str | None = None,
     space_id: int | None = None,
-    spaces: Iterable[int] | None = None,
+    within: Collection[int] | None = None,
     after: int | None = None,
     limit: int = 100,
 ) -> list[PointView]:
-    """Points by id, those after `after`, at most `limit`; with `spaces`, only of devices in one of them."""
+    """Points by id, those after `after`, at most `limit`; with `within` only of devices in these spaces."""
     query = _VIEW
     if device is not None:
         query = query.where(Device.slug == device)
     if space_id is not None:
         query = query.where(Device.space_id == space_id)
-    if spaces is not None:
-        query = query.where(Device.space_id.in_(sorted(spaces)))
+    if within is not None:
+        query = query.where(Device.space_id.in_(within))
     if after is not None:
         query = query.where(Point.id > literal(after, BigInteger))  # a cursor may hold more than an id can
     return [PointView(*row) for row in session.execute(query.order_by(Point.id).limit(limit))]

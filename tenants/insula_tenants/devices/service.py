@@ -71,8 +71,8 @@ class WhichDevices:
     space_id: int | None = None
     gateway: str | None = None
     label: tuple[str, str] | None = None
-    spaces: frozenset[int] | None = None
-    """Only those in one of these spaces: what a grant for a part of the tenant covers."""
+    within: frozenset[int] | None = None
+    """Only those in these spaces: what a grant for a part of the tenant covers."""
 
 
 def register(session: Session, new: NewDevice, *, state: DeviceState = "active") -> Device:
@@ -242,8 +242,8 @@ def _matching(query: Select[*tuple[Any, ...]], which: WhichDevices) -> Select[*t
         query = query.where(Device.type == which.type)
     if which.space_id is not None:
         query = query.where(Device.space_id == which.space_id)
-    if which.spaces is not None:
-        query = query.where(Device.space_id.in_(sorted(which.spaces)))
+    if which.within is not None:
+        query = query.where(Device.space_id.in_(which.within))
     if which.gateway is not None:
         query = query.where(_is_child_of(which.gateway))
     if which.label is not None:

@@ -88,7 +88,10 @@ async def read_latest(
     after: int = 0,
     limit: int = 1000,
 ) -> list[DictRow]:
-    """The newest reading of each point: rows of point, device, name, time, value, by point."""
+    """The newest reading of each point: rows of point, device, name, time, value, in_range, by point.
+
+    `in_range` says whether the value lies in the point's range; None when nobody said what that is.
+    """
     parameters = {"device": device, "space": space, "points": points, "after": after, "limit": limit}
     cursor = await connection.execute(statement("latest"), parameters)
     return await cursor.fetchall()

@@ -1,4 +1,7 @@
-SELECT points.id AS point, devices.slug AS device, points.name, latest.time, latest.value
+SELECT points.id AS point, devices.slug AS device, points.name, latest.time, latest.value,
+    CASE WHEN num_nonnulls(points.minimum, points.maximum) > 0 THEN
+        latest.value >= coalesce(points.minimum, '-infinity') AND latest.value <= coalesce(points.maximum, 'infinity')
+    END AS in_range
 FROM latest
 JOIN points ON points.id = latest.point_id
 JOIN devices ON devices.id = points.device_id
