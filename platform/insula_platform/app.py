@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from insula_platform import problems
+from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
 from insula_platform.backfill.uploads import Uploads
@@ -37,11 +38,14 @@ from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.live.routes import router as live
 from insula_platform.logs import RequestLog, keep_secrets_out
+from insula_platform.members.invitation_routes import router as invitations_api
+from insula_platform.members.routes import router as members
 from insula_platform.metering import Meter
 from insula_platform.oauth.clients import ensure_ui_client
 from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.pages import router as oauth_pages
 from insula_platform.oauth.routes import router as oauth_routes
+from insula_platform.oauth.verified import VerifiedTokens
 from insula_platform.operator.quota_routes import router as operator_quotas
 from insula_platform.operator.routes import router as operator
 from insula_platform.presence.routes import router as presence
@@ -115,6 +119,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             databases=databases,
             async_databases=async_databases,
             signing_keys=SigningKeys(databases, settings.secret_key),
+            verified=VerifiedTokens(),
             throttle=Throttle(),
             administration=administration,
             broker=broker_access(settings),
@@ -191,6 +196,9 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(backfill)
     app.include_router(live)
     app.include_router(dead_letters)
+    app.include_router(members)
+    app.include_router(invitations_api)
+    app.include_router(api_keys)
     app.include_router(audit)
     app.include_router(usage)
     app.include_router(operator)

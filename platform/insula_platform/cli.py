@@ -18,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from insula_platform.broker.commands import broker
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.devices.commands import device
+from insula_platform.mail.commands import mail
+from insula_platform.oauth.commands import keys
 from insula_platform.operator.commands import operator, tenant
 from insula_platform.operator.quota_commands import add_quota_commands, plan
 from insula_platform.storage.commands import storage
@@ -37,6 +39,8 @@ app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
 app.add_typer(broker, name="broker")
 app.add_typer(storage, name="storage")
+app.add_typer(mail, name="mail")
+app.add_typer(keys, name="keys")
 add_bundle_commands(tenant)
 add_quota_commands(tenant)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -48,6 +50,18 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
     ):
         raise InvalidInput("cursor", "this is no cursor of this list: use next_cursor of the page before")
     return tuple(position)
+
+
+def decode_moment(cursor: str) -> tuple[datetime, UUID]:
+    """The position of a list by time and id; `InvalidInput` when it is none of ours."""
+    time, identifier = decode_cursor(cursor, str, str)
+    try:
+        moment = datetime.fromisoformat(time), UUID(identifier)
+    except ValueError:
+        moment = None
+    if moment is None or moment[0].tzinfo is None:
+        raise InvalidInput("cursor", "this is no cursor of this list: use next_cursor of the page before")
+    return moment
 
 
 def _is_kind(value: object, kind: type) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from insula_tenants.settings import TenantsSettings
 
@@ -50,10 +51,21 @@ class PlatformSettings(AddressSettings):
         default=None, min_length=32, description="The OAuth client secret of the analytics UI."
     )
     access_token_lifetime: int = Field(
-        default=600, ge=60, le=3600, description="Seconds an access token is valid; it cannot be called back."
+        default=600, ge=60, le=3600, description="Seconds an access token is valid."
     )
     refresh_token_lifetime: int = Field(
         default=30 * 86400, ge=600, description="Seconds a refresh token may lie unused."
+    )
+    key_lead_time: int = Field(
+        default=86400,
+        ge=600,
+        description="Seconds a new signing key is published before it signs: longer than others rely on the "
+        "keys they have read.",
+    )
+    key_overlap: int = Field(
+        default=86400,
+        ge=2 * 3600,
+        description="Seconds a signing key is believed when it signs no more: longer than a token lives.",
     )
     bundle_dir: Path = Field(
         default=Path("var/bundles"),
@@ -96,6 +108,28 @@ class PlatformSettings(AddressSettings):
         default=50, ge=1, description="Streams of live values that a tenant may have open at an API process."
     )
     signin_lifetime: int = Field(default=12 * 3600, ge=300, description="Seconds a person stays signed in.")
+    smtp_host: str | None = Field(
+        default=None,
+        description="The mail server that takes letters to people. Without it they wait: `insula mail list`.",
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the connection is encrypted: `starttls` (port 587), `tls` from the start "
+        "(port 465), or `none`, for a server on this machine.",
+    )
+    smtp_username: str | None = Field(
+        default=None, description="The login at the mail server, if it wants one."
+    )
+    smtp_password: SecretStr | None = Field(default=None, description="Its password.")
+    mail_from: str | None = Field(
+        default=None,
+        description="The sender, like `Insula <no-reply@insula.example.com>`: required with a mail server.",
+    )
+    mail_dir: Path | None = Field(
+        default=None,
+        description="Directory to write letters into instead, for development. Their links let people in.",
+    )
     metrics_host: str = Field(default="127.0.0.1", description="Address the worker's metrics listen on.")
     metrics_port: int | None = Field(
         default=None,
@@ -103,6 +137,22 @@ class PlatformSettings(AddressSettings):
         le=65535,
         description="Port of the worker's Prometheus metrics; without it there are none.",
     )
+
+    @model_validator(mode="after")
+    def _sender(self) -> Self:
+        if self.smtp_host is not None and self.mail_from is None:
+            raise ValueError("INSULA_SMTP_HOST needs INSULA_MAIL_FROM: the address letters come from")
+        return self
+
+    @property
+    def mail_sender(self) -> str:
+        """The `From` of letters."""
+        return self.mail_from or f"Insula <no-reply@{self.mail_domain}>"
+
+    @property
+    def mail_domain(self) -> str:
+        """The domain of letters' ids."""
+        return urlsplit(self.public_url).hostname or "localhost"
 
     @property
     def is_https(self) -> bool:

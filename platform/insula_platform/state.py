@@ -12,6 +12,7 @@ from insula_platform.link import BrokerLink
 from insula_platform.live.hub import LiveHub
 from insula_platform.metering import Meter
 from insula_platform.oauth.keys import SigningKeys
+from insula_platform.oauth.verified import VerifiedTokens
 from insula_platform.rate_limit import RateLimiter
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.throttle import Throttle
@@ -29,6 +30,7 @@ class Platform:
     databases: Databases
     async_databases: AsyncDatabases
     signing_keys: SigningKeys
+    verified: VerifiedTokens
     throttle: Throttle
     administration: Administration | None
     """Administrators' connections; None where this process may not make tenants."""

@@ -61,8 +61,10 @@ def routes(app: FastAPI) -> set[str]:
 class Attacker:
     """One connection to a running platform, and its signing key, to forge tokens that are almost right."""
 
-    def __init__(self, live: Live, http: httpx.Client) -> None:
+    def __init__(self, live: Live, http: httpx.Client, programs: dict[str | None, str]) -> None:
+        """`programs` are ids of clients that may do everything, by tenant; None is the operator's."""
         self.live = live
+        self.programs = programs
         self.http = http
         self.key = live.platform.signing_keys.signing_key()
         self.public_pem = self.key.as_pem(private=False)
@@ -77,13 +79,18 @@ class Attacker:
         return self.http.request(operation.method, f"{url}?{asked}" if asked else url, headers=headers)
 
     def token(self, tenant: Any = "acme", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token by the platform's own key; a claim or header field of None is left out."""
+        """A token by the platform's own key; a claim or header field of None is left out.
+
+        It is that of the tenant's own program, which may do everything; of acme's for a tenant without one.
+        """
         now = int(time.time())
+        known = tenant is None or isinstance(tenant, str)
+        program = self.programs.get(tenant if known else "acme", self.programs["acme"])
         said: dict[str, Any] = {
             "iss": self.live.url,
             "aud": f"{self.live.url}/api",
-            "sub": "someone",
-            "client_id": "some-client",
+            "sub": program,
+            "client_id": program,
             "tenant": tenant,
             "scope": " ".join(API_SCOPES),
             "iat": now,

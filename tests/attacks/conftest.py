@@ -7,15 +7,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import httpx
 import psycopg
 import pytest
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from insula_platform.api_keys.models import ApiKey
+from insula_platform.app import create_app
+from insula_platform.bundles.files import bundle_path
+from insula_platform.oauth.clients import create_operator_client, create_service_client, ensure_ui_client
+from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
+from insula_platform.people import add_member, create_account
+from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, NewPoint, create_device, list_points, set_password
+from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
 from insula_tenants.presence.arrivals import NewStatus, store_statuses
 from insula_tenants.quotas import put_quotas
@@ -24,8 +34,11 @@ from insula_tenants.telemetry.dead_letters import Which, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from insula_tenants.twins import change_desired
 from insula_tenants.usage import add_usage
+from tests.attacks.api import Attacker
 from tests.attacks.intruder import Intruder
 from tests.conftest import Deployment, deploy
+from tests.platform.conftest import PASSWORD, UI_SECRET, Live
+from tests.servers.platform import listen, serving
 from tests.servers.postgres import PostgresServer
 
 READ_AT = (datetime(2024, 5, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 12, tzinfo=UTC))
@@ -48,6 +61,12 @@ class House:
     """An export that is done; its bundle holds the word."""
     command: UUID
     """A command to its device."""
+    member: UUID
+    """The account of its engineer, whose address and name have the word."""
+    api_key: UUID
+    """A key of theirs, with the word for a name."""
+    invitation: UUID
+    """An invitation to an address with the word."""
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +97,42 @@ def intruder(deployment: Deployment, acme: House, globex: House) -> Iterator[Int
 def administrator(deployment: Deployment) -> Iterator[psycopg.Connection]:
     with psycopg.connect(deployment.admin_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def attacker(
+    deployment: Deployment, acme: House, globex: House, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacker]:
+    bundles = tmp_path_factory.mktemp("bundles")
+    for house in (acme, globex):
+        bundle = bundle_path(bundles, house.context.id, house.export)
+        bundle.parent.mkdir()
+        bundle.write_text(house.secret)
+    with listen() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = PlatformSettings(
+            public_url=url,
+            secret_key="a secret key that is long enough for tests",
+            database_url=deployment.service_url,
+            ui_url="http://127.0.0.1:1",
+            ui_client_secret=UI_SECRET,
+            bundle_dir=bundles,
+        )
+        with deployment.databases.core() as core:
+            ensure_ui_client(core, settings)
+            ada = create_account(core, "ada@example.com", "Ada", PASSWORD)
+            add_member(core, ada, deployment.acme, "owner")
+            service = create_service_client(core, deployment.acme, "attacker", "readings:read devices:read")
+            everything = " ".join(API_SCOPES)
+            programs: dict[str | None, str] = {
+                house.context.slug: create_service_client(core, house.context, "everything", everything)[0]
+                for house in (acme, globex)
+            }
+            programs[None] = create_operator_client(core, "everything", " ".join(OPERATOR_SCOPES))[0]
+        structlog.reset_defaults()  # another test may have shaped the logs of this process
+        app = create_app(settings)
+        with serving(app, listener), httpx.Client(base_url=url, timeout=30) as http:
+            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http, programs)
 
 
 def _furnish(
@@ -123,7 +178,28 @@ def _furnish(
         core.add(job)
         core.flush()
         export = job.id
-    return House(context, device, secret, value, point, space, letter, export, command)
+        people = _people(core, context, secret)
+    return House(context, device, secret, value, point, space, letter, export, command, *people)
+
+
+def _people(core: Session, context: TenantContext, secret: str) -> tuple[UUID, UUID, UUID]:
+    """A member, a key of theirs, and an invitation."""
+    account = create_account(core, f"engineer@{secret}.example", f"Engineer {secret}", "a long password")
+    add_member(core, account, context, "engineer")
+    key = ApiKey(
+        tenant_id=context.id,
+        account_id=account.id,
+        name=f"Key {secret}",
+        key_hash=f"hash of {secret}",
+        hint="isk_0000",
+        scope="readings:read",
+        expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+    )
+    core.add(key)
+    invite(core, context.id, f"invited@{secret}.example", "viewer")
+    invitation = core.scalars(select(Invitation).where(Invitation.tenant_id == context.id)).one()
+    core.flush()
+    return account.id, key.id, invitation.id
 
 
 def _id_of(session: Session, slug: str) -> int:

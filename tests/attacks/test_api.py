@@ -9,28 +9,21 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
-import structlog
 from sqlalchemy import delete, select, update
 
 from insula_platform.app import create_app
-from insula_platform.bundles.files import bundle_path
-from insula_platform.oauth.clients import create_service_client, ensure_ui_client
 from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
-from insula_platform.people import add_member, create_account
 from insula_platform.settings import PlatformSettings
 from insula_tenants.telemetry.dead_letters import find_letter
 from insula_tenants.telemetry.models import Latest, Reading
 from tests.attacks.api import SLUGS, Attacker, Operation, operations, routes
 from tests.attacks.conftest import READ_AT, House
-from tests.conftest import Deployment
-from tests.platform.conftest import PASSWORD, UI_SECRET, Live
-from tests.servers.platform import listen, serving
 
 SETTINGS = {
     "secret_key": "a secret key that is long enough for tests",
@@ -53,6 +46,7 @@ OPEN = {
     "/oauth/authorize",
     "/oauth/jwks.json",
     "/oauth/logout",
+    "/oauth/retired-keys.json",
     "/oauth/revoke",
     "/oauth/token",
     "/oauth/userinfo",
@@ -72,6 +66,9 @@ OWN: dict[str, Any] = {
     "space": lambda house: house.space,
     "export_id": lambda house: house.export,
     "letter_id": lambda house: house.letter,
+    "account_id": lambda house: house.member,
+    "key_id": lambda house: house.api_key,
+    "invitation_id": lambda house: house.invitation,
     "slug": lambda house: house.context.slug,
     "confirm": lambda house: house.context.slug,
     "tenant_id": lambda house: house.context.id,
@@ -117,6 +114,11 @@ ATTACKS: dict[str, Any] = {
     "serial": _ids("serial"),
     "export_id": _ids("export_id"),
     "letter_id": _ids("letter_id"),
+    "account_id": _ids("account_id"),
+    "key_id": _ids("key_id"),
+    "invitation_id": _ids("invitation_id"),
+    "idempotency-key": lambda _: HOSTILE,
+    "if-match": lambda _: HOSTILE,
     "reason": lambda _: ("unknown_device", "reason", *HOSTILE),
     "dry_run": lambda _: ("true", *HOSTILE),
     "confirm": lambda _: ("globex", *HOSTILE),
@@ -129,9 +131,7 @@ ATTACKS: dict[str, Any] = {
     "type": lambda _: ("shelly-plug", *HOSTILE),
     "gateway": _ids("device"),
     "label": lambda house: (f"a={house.secret}", "a'=b", "=", *HOSTILE),
-    "idempotency-key": lambda _: HOSTILE,
     "Idempotency-Key": lambda _: HOSTILE,
-    "if-match": lambda _: HOSTILE,
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
@@ -139,36 +139,6 @@ ATTACKS: dict[str, Any] = {
 
 NOBODYS = {"device": "nobodys-device"}
 """Keeps an attack on one condition of a deletion from being the deletion of everything that is one's own."""
-
-
-@pytest.fixture(scope="session")
-def attacker(
-    deployment: Deployment, acme: House, globex: House, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Attacker]:
-    bundles = tmp_path_factory.mktemp("bundles")
-    for house in (acme, globex):
-        bundle = bundle_path(bundles, house.context.id, house.export)
-        bundle.parent.mkdir()
-        bundle.write_text(house.secret)
-    with listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = PlatformSettings(
-            public_url=url,
-            secret_key=SETTINGS["secret_key"],
-            database_url=deployment.service_url,
-            ui_url="http://127.0.0.1:1",
-            ui_client_secret=UI_SECRET,
-            bundle_dir=bundles,
-        )
-        with deployment.databases.core() as core:
-            ensure_ui_client(core, settings)
-            ada = create_account(core, "ada@example.com", "Ada", PASSWORD)
-            add_member(core, ada, deployment.acme, "owner")
-            service = create_service_client(core, deployment.acme, "attacker", "readings:read devices:read")
-        structlog.reset_defaults()  # another test may have shaped the logs of this process
-        app = create_app(settings)
-        with serving(app, listener), httpx.Client(base_url=url, timeout=30) as http:
-            yield Attacker(Live(url, settings, app.state.platform, deployment, service), http)
 
 
 def url_of(operation: Operation, tenant: str, house: House) -> str:
@@ -386,6 +356,39 @@ def test_an_id_is_good_in_its_own_tenant_alone(
             assert told(theirs) == told(nobodys)
         assert neighbour.secret not in theirs.text
         assert str(neighbour.value) not in theirs.text
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (one, name)
+        for one in IN_A_TENANT
+        for name in ("account_id", "key_id", "invitation_id")
+        if f"{{{name}}}" in one.path
+    ],
+    ids=str,
+)
+def test_a_neighbours_member_key_or_invitation_is_not_there(
+    attacker: Attacker, acme: House, globex: House, operation: Operation, name: str
+):
+    """By whoever may do everything in acme: the id looks like nobody's, and what has it stays."""
+    theirs, nobodys = str(OWN[name](globex)), str(UUID(int=4711))
+    answers = [
+        told(
+            attacker.http.request(
+                operation.method,
+                url_of(operation, "acme", acme).replace(str(OWN[name](acme)), identifier),
+                headers={"Authorization": f"Bearer {attacker.token()}"},
+                json={} if operation.method == "patch" else None,
+            ),
+            identifier,
+        )
+        for identifier in (theirs, nobodys)
+    ]
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    there = next(one for one in IN_A_TENANT if one.method == "get" and one.path.endswith(f"{{{name}}}"))
+    opens(attacker, there, globex, attacker.token("globex"))
 
 
 @pytest.mark.parametrize("operation", [one for one in IN_A_TENANT if "{letter_id}" in one.path], ids=str)

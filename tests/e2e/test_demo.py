@@ -177,7 +177,7 @@ def test_the_lines_of_the_documents_work_beside_it(
 ):
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "demo").symlink_to(demo.directory)
-    script = lines_of(document).replace("mosquitto_pub", program("mosquitto_pub"))
+    script = lines_of(document).replace("mosquitto_pub -h", f"{program('mosquitto_pub')} -h")
 
     def runs() -> bool:
         done = subprocess.run(

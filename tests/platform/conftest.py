@@ -8,6 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,11 +23,15 @@ from fastapi import FastAPI
 from insula_platform.access import Access, Requires
 from insula_platform.app import create_app
 from insula_platform.oauth.clients import UI_CLIENT_ID, create_service_client, ensure_ui_client
+from insula_platform.oauth.scopes import API_SCOPES
 from insula_platform.people import add_member, create_account
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.settings import PlatformSettings
 from insula_platform.state import Platform
+from insula_tenants.audit import Actor
+from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput
+from insula_tenants.registry import Program
 from tests.conftest import Deployment
 from tests.servers.platform import listen, serving
 
@@ -156,6 +161,24 @@ def returned(response: httpx.Response) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(response.headers["location"]).query))
 
 
+def access_of(context: TenantContext, client_id: str = "nobody", expires_at: float = float("inf")) -> Access:
+    """What a request of this service client of the tenant is handed, the registry left unasked."""
+    scopes = frozenset(API_SCOPES)
+    return Access(
+        context=context,
+        subject=client_id,
+        client_id=client_id,
+        scopes=scopes,
+        expires_at=expires_at,
+        actor=Actor("client", client_id),
+        role=None,
+        places=(),
+        needed=(),
+        bearer=Program(client_id, "1"),
+        granted=scopes,
+    )
+
+
 def probe_routes(app: FastAPI) -> None:
     """Routes as the API has them, small enough for tests."""
 
@@ -208,6 +231,13 @@ def ui_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, ui_url: str) -> Iterator[Live]:
+    """A platform for the tests of one module."""
+    with running(deployment, ui_url) as platform:
+        yield platform
+
+
+@contextmanager
+def running(deployment: Deployment, ui_url: str) -> Iterator[Live]:
     """A platform: ada owns acme, victor views acme, erin is in acme and globex, noah in neither."""
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -36,8 +36,8 @@ def forge(live: Live, **changes: Any) -> str:
     claims = {
         "iss": live.url,
         "aud": f"{live.url}/api",
-        "sub": "someone",
-        "client_id": "some-client",
+        "sub": live.service[0],
+        "client_id": live.service[0],
         "tenant": "acme",
         "scope": "readings:read",
         "iat": now,

@@ -33,7 +33,7 @@ from insula_tenants.lifecycle import resume_tenant, suspend_tenant
 from insula_tenants.quotas import put_quotas
 from insula_tenants.telemetry.models import DirtyRange, Latest, Reading
 from tests.conftest import Deployment
-from tests.platform.conftest import Live
+from tests.platform.conftest import Live, access_of
 from tests.servers.mqtt import unique
 from tests.waiting import eventually
 
@@ -726,11 +726,13 @@ def test_memory_does_not_grow_with_the_rows(
     deployment: Deployment, device: str, read: Any, chunks: Any, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(service_module, "BATCH_ROWS", 1000)
+    with deployment.databases.core() as core:
+        access = access_of(
+            deployment.acme, create_service_client(core, deployment.acme, "x", "usage:read")[0]
+        )
 
     def peak(rows: int) -> int:
-        upload = Backfill(
-            deployment.databases, deployment.acme, deployment.service_url, max_points=200, dry_run=True
-        )
+        upload = Backfill(deployment.databases, access, deployment.service_url, max_points=200, dry_run=True)
         tracemalloc.start()
         try:
             assert upload.run(read(chunks(device, rows))).stored == rows

@@ -15,12 +15,15 @@ import httpx
 import psycopg
 import pytest
 import structlog
+from sqlalchemy import select
 
+from insula_platform.access import lasting
 from insula_platform.app import create_app
 from insula_platform.live import listener as listener_module
 from insula_platform.live.hub import LiveHub, TooManyStreams
 from insula_platform.live.listener import Listener, Wanted
-from insula_platform.oauth.clients import create_service_client
+from insula_platform.oauth.clients import create_service_client, delete_service_client, service_clients
+from insula_platform.oauth.models import Client
 from insula_platform.oauth.tokens import write_access_token
 from insula_platform.readings.schemas import LatestValue
 from insula_platform.settings import PlatformSettings
@@ -30,10 +33,10 @@ from insula_tenants.context import TenantContext
 from insula_tenants.database import AsyncDatabases
 from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.lifecycle import resume_tenant, suspend_tenant
-from insula_tenants.spaces import ensure_space
+from insula_tenants.spaces import Places, Space, ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
-from tests.platform.conftest import UI_SECRET, Live
+from tests.platform.conftest import UI_SECRET, Live, access_of
 from tests.servers.mosquitto import SecuredMosquitto
 from tests.servers.mqtt import MqttClient, unique
 from tests.servers.platform import listen, serving
@@ -68,6 +71,7 @@ def platform(deployment: Deployment, **more: Any) -> Iterator[Live]:
         app = create_app(settings)
         with deployment.databases.core() as core:
             service = create_service_client(core, deployment.acme, "listener", "readings:read")
+            create_service_client(core, deployment.globex, "listener", "readings:read")
         with serving(app, listener):
             yield Live(url, settings, app.state.platform, deployment, service)
 
@@ -75,7 +79,11 @@ def platform(deployment: Deployment, **more: Any) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def live(deployment: Deployment, mosquitto: SecuredMosquitto) -> Iterator[Live]:
     secret = mosquitto.passwords[PLATFORM]
-    with platform(deployment, mqtt_port=mosquitto.port, live_mqtt_password=secret) as running:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        platform(deployment, mqtt_port=mosquitto.port, live_mqtt_password=secret) as running,
+    ):
+        patch.setattr(lasting, "LOOK_EVERY", 0.2)
         eventually(lambda: running.platform.link.connected, what="the platform's connection to the broker")
         yield running
 
@@ -115,13 +123,17 @@ def store(
         TelemetryWriter(connection).write([batch])
 
 
-def token_of(live: Live, tenant: str = "acme", *, lifetime: int = 600) -> str:
+def token_of(live: Live, tenant: str = "acme", *, lifetime: int = 600, program: str | None = None) -> str:
+    """Of this service client of the tenant; else of the one that is there from the start."""
     settings = live.settings.model_copy(update={"access_token_lifetime": lifetime})
+    with live.deployment.databases.core() as core:
+        first = service_clients(core, getattr(live.deployment, tenant))[0].client_id
+    program = program or first
     return write_access_token(
         settings,
         live.platform.signing_keys.signing_key(),
-        subject="someone",
-        client_id="someone",
+        subject=program,
+        client_id=program,
         tenant=tenant,
         scope="readings:read",
     )
@@ -359,7 +371,7 @@ def test_a_stream_ends_when_the_tenant_is_suspended_and_the_neighbours_goes_on(
         with deployment.databases.core() as core:
             suspend_tenant(core, "acme", "unpaid")
         try:
-            end = stream.skip_to("end")  # within `WANTED_EVERY` seconds
+            end = stream.skip_to("end")  # within `LOOK_EVERY` seconds
             assert (end["reason"], "unpaid" in end["detail"]) == ("tenant_closed", True)
             assert live.get("/api/v1/tenants/acme/live", token_of(live)).status_code == 403
         finally:
@@ -368,6 +380,43 @@ def test_a_stream_ends_when_the_tenant_is_suspended_and_the_neighbours_goes_on(
         fan = points["globex"][1]
         commit(ingest, deployment.globex, [(fan, MICROSECONDS, 8.5)])
         assert shown(other.skip_to("values")["items"]) == [(fan, "fan", 8.5)]
+
+
+def test_a_stream_ends_with_what_allowed_it_and_anothers_goes_on(
+    live: Live, deployment: Deployment, points: dict[str, list[int]], ingest: MqttClient
+):
+    with deployment.databases.core() as core:
+        program, _ = create_service_client(core, deployment.acme, "short-lived", "readings:read")
+    with opened(live, token=token_of(live, program=program)) as stream, opened(live) as other:
+        stream.skip_to("snapshot")
+        other.skip_to("snapshot")
+        with deployment.databases.core() as core:
+            delete_service_client(core, deployment.acme, program)
+        end = stream.skip_to("end")
+        assert (end["reason"], "not registered" in end["detail"]) == ("access_ended", True)
+        assert stream.next() == ("closed", None)
+        fan = points["acme"][1]
+        commit(ingest, deployment.acme, [(fan, MICROSECONDS, 9.5)])
+        assert shown(other.skip_to("values")["items"]) == [(fan, "fan", 9.5)]
+
+
+def test_a_stream_for_a_building_brings_that_buildings_values_alone(
+    live: Live, deployment: Deployment, points: dict[str, list[int]], ingest: MqttClient
+):
+    """The lamp is in a room of it; of the fan nobody said where it is, until somebody moves it there."""
+    lamp, fan = points["acme"]
+    with deployment.databases.tenant(deployment.acme) as session:
+        room = session.scalars(select(Space.id)).one()
+    with deployment.databases.core() as core:
+        program, _ = create_service_client(core, deployment.acme, "placed", "readings:read")
+        core.get_one(Client, program).places = Places(spaces=frozenset({room})).told
+    with opened(live, token=token_of(live, program=program)) as stream:
+        assert {item["device"] for item in stream.skip_to("snapshot")["items"]} == {"lamp"}
+        commit(ingest, deployment.acme, [(fan, MICROSECONDS, 3.5), (lamp, MICROSECONDS, 4.5)])
+        assert shown(stream.skip_to("values")["items"]) == [(lamp, "lamp", 4.5)]
+        with deployment.databases.core() as core:
+            core.get_one(Client, program).places = Places(sites=frozenset({1})).told
+        assert stream.skip_to("end")["reason"] == "access_ended"
 
 
 def test_a_tenant_has_so_many_streams_and_its_neighbour_as_many(live: Live, points: dict[str, list[int]]):
@@ -397,12 +446,12 @@ def test_streams_that_nobody_reads_do_not_add_up_when_their_tokens_expire(deploy
         databases = AsyncDatabases({"main": deployment.service_url})
         hub = LiveHub(databases, None, most=2)
         with ExitStack() as stack:
-            for expires_at in (time.time() - 1, time.time() - 1, time.time() + 60):
-                stack.enter_context(hub.join(deployment.acme, Wanted(), expires_at))
-            stack.enter_context(hub.join(deployment.acme, Wanted(), time.time() - 1))
+            expired = access_of(deployment.acme, expires_at=time.time() - 1)
+            for access in (expired, expired, access_of(deployment.acme), expired):
+                stack.enter_context(hub.join(access, Wanted()))
             with pytest.raises(TooManyStreams):
-                stack.enter_context(hub.join(deployment.acme, Wanted(), time.time() + 60))
-            stack.enter_context(hub.join(deployment.globex, Wanted(), time.time() + 60))
+                stack.enter_context(hub.join(access_of(deployment.acme), Wanted()))
+            stack.enter_context(hub.join(access_of(deployment.globex), Wanted()))
         await hub.close()
 
     asyncio.run(scenario())
@@ -448,7 +497,7 @@ def test_a_client_that_does_not_read_is_told_of_the_gap_and_gets_a_fresh_snapsho
 
 def test_what_waits_for_a_client_is_bounded(deployment: Deployment):
     value = LatestValue(point=1, device="fan", name="power", time=NOW, value=1.0)
-    waiting = Listener(deployment.acme, Wanted(), expires_at=0, available=True)
+    waiting = Listener(access_of(deployment.acme), Wanted(), available=True)
     for _ in range(listener_module.MOST_WAITING):
         waiting.give([value])
     assert not waiting.lost

@@ -7,15 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from insula_platform.oauth.clients import create_service_client, delete_service_client, service_clients
-from insula_platform.oauth.keys import SigningKeys
 from insula_platform.oauth.models import fingerprint
 from insula_platform.people import add_member
 from insula_platform.people.models import Account
-from insula_tenants.errors import ConfigurationError, InvalidInput, NotFound
+from insula_tenants.errors import InvalidInput, NotFound
 from insula_tenants.migrate import admin_engine
 from tests.platform.conftest import UI_CLIENT_ID, UI_SECRET, Live
 
@@ -254,22 +252,6 @@ def test_nothing_secret_is_stored_in_the_clear(live: Live):
     for secret in (tokens["refresh_token"], UI_SECRET, live.service[1], private["d"]):
         assert secret not in stored
     assert "$argon2id$" in stored
-
-
-def test_the_first_signing_key_is_made_once_by_many_processes(live: Live):
-    with live.deployment.databases.core() as core:
-        core.execute(text("DELETE FROM signing_keys"))
-    processes = [SigningKeys(live.deployment.databases, live.settings.secret_key) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        kids = {key.kid for key in pool.map(SigningKeys.signing_key, processes)}
-    assert len(kids) == 1
-
-
-def test_keys_sealed_under_another_secret_are_named_as_the_cause(live: Live):
-    live.platform.signing_keys.signing_key()
-    other = SigningKeys(live.deployment.databases, SecretStr("another secret key of enough characters"))
-    with pytest.raises(ConfigurationError, match="INSULA_SECRET_KEY"):
-        other.signing_key()
 
 
 def test_service_clients_are_made_listed_and_removed_in_their_tenant_alone(live: Live):

@@ -132,6 +132,9 @@ def test_points_tell_what_is_known_of_them(live: Live, token: str, stored: dict[
         "kind": "gauge",
         "states": None,
         "rollover_at": None,
+        "minimum": None,
+        "maximum": None,
+        "expected_interval": None,
     }
     assert {point["device"] for point in pages(live, token, f"{ACME}/points?device=room-b")} == {"room-b"}
 

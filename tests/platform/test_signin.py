@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import urlsafe_b64decode
 from urllib.parse import urlencode
 
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
+from insula_platform.oauth.models import fingerprint
 from insula_platform.people import check_password, create_account, memberships_of
 from insula_platform.settings import PlatformSettings
 from insula_platform.signin.forms import own_return_to
@@ -60,6 +63,22 @@ def test_a_session_is_opaque_unreadable_by_scripts_and_renewed_at_each_sign_in(l
     with live.deployment.databases.core() as core:
         stored = core.execute(text("SELECT id_hash FROM signin_sessions")).scalars().all()
     assert second not in stored
+
+
+def test_a_session_remembers_the_browser_and_how_its_person_was_known(live: Live):
+    with Browser(live) as browser:
+        browser.http.headers["User-Agent"] = "Firefox/140"
+        browser.sign_in(browser.open("/signin"), "ada@example.com")
+        session_id = browser.http.cookies["insula_session"]
+    code_grant = live.tokens_of("ada@example.com")
+    with live.deployment.databases.core() as core:
+        told = core.execute(
+            text("SELECT user_agent, address, amr FROM signin_sessions WHERE id_hash = :id"),
+            {"id": fingerprint(session_id)},
+        ).one()
+        assert told == ("Firefox/140", "127.0.0.1", ["pwd"])
+    id_token = code_grant["id_token"].split(".")[1]
+    assert json.loads(urlsafe_b64decode(id_token + "=="))["amr"] == ["pwd"]
 
 
 def test_on_https_the_cookies_are_bound_to_the_host():

@@ -122,7 +122,8 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
         )
         add_control(session)
     with deployment.databases.core() as core:
-        for email, role in (("olga@example.com", "owner"), ("vik@example.com", "viewer")):
+        people = (("olga@example.com", "owner", None), ("vik@example.com", "viewer", '{"sites": [1]}'))
+        for email, role, places in people:
             account = uuid4()
             core.execute(
                 text("INSERT INTO accounts (id, email, name) VALUES (:id, :email, 'N')"),
@@ -130,10 +131,10 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
             )
             core.execute(
                 text(
-                    "INSERT INTO memberships (account_id, tenant_id, role, created_at)"
-                    " VALUES (:account, :tenant, :role, '2025-05-05T05:05:05.123456Z')"
+                    "INSERT INTO memberships (account_id, tenant_id, role, places, created_at) VALUES"
+                    " (:account, :tenant, :role, CAST(:places AS jsonb), '2025-05-05T05:05:05.123456Z')"
                 ),
-                {"account": account, "tenant": context.id, "role": role},
+                {"account": account, "tenant": context.id, "role": role, "places": places},
             )
 
 
@@ -151,8 +152,8 @@ def content(databases: Databases, context: TenantContext) -> dict[str, object]:
             found[table] = rows.all()
     with databases.core() as core:
         people = text(
-            "SELECT email, role, memberships.created_at FROM memberships JOIN accounts ON id = account_id"
-            " WHERE tenant_id = :id ORDER BY email"
+            "SELECT email, role, places, memberships.created_at"
+            " FROM memberships JOIN accounts ON id = account_id WHERE tenant_id = :id ORDER BY email"
         )
         found["people"] = [tuple(row) for row in core.execute(people, {"id": context.id})]
     return found
@@ -262,7 +263,13 @@ def test_a_bundle_is_readable_without_insula_and_holds_no_secret(bundle: Path):
         assert str(table.schema.field("time").type) == "timestamp[us, tz=UTC]"
         assert [field.name for field in table.schema] == ["point_id", "time", "value"]
         people = [json.loads(line) for line in archived.open(MEMBERS)]
-        assert {key for person in people for key in person} == {"email", "name", "role", "created_at"}
+        assert {key for person in people for key in person} == {
+            "email",
+            "name",
+            "role",
+            "places",
+            "created_at",
+        }
         everything = b"".join(archived.read(info) for info in archived.infolist())
     assert b"password of device" not in everything
     assert bundle.stat().st_mode & 0o077 == 0, "for its owner alone: it holds hashes"

@@ -300,6 +300,12 @@ ROTTEN: dict[str, tuple[Callable[[Content], Content], str]] = {
         lambda c: with_line(c, "members.jsonl", b'{"email": "mallory@example.com", "role": "god"}'),
         "no member of a tenant",
     ),
+    "an admin of a part of the tenant": (
+        lambda c: with_line(
+            c, "members.jsonl", b'{"email": "mallory@example.com", "role": "admin", "places": {"sites": [1]}}'
+        ),
+        "no member of a tenant",
+    ),
     "readings of another month": (
         lambda c: january(c, parquet(table_of(3, time=1_700_000_000_000_000)), 3),
         "readings of another month",

@@ -15,6 +15,7 @@ from insula_tenants.models import Core, PerTenant
 from tests.conftest import Deployment
 
 for module in (
+    "insula_platform.api_keys.models",
     "insula_platform.oauth.models",
     "insula_platform.people.models",
     "insula_platform.signin.models",

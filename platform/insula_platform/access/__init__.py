@@ -1,5 +1,6 @@
-"""Who may do what: access tokens, the scopes that routes want, and the spaces that a grant covers."""
+"""Who may do what: access tokens and API keys, the scopes that routes want, and the places a grant covers."""
 
+from insula_platform.access.policy import can
 from insula_platform.access.requests import (
     Access,
     InsufficientScope,
@@ -10,7 +11,13 @@ from insula_platform.access.requests import (
     authenticate,
     bearer_token,
 )
-from insula_platform.access.spaces import check_device, check_space, check_whole_tenant, visible_spaces
+from insula_platform.access.spaces import (
+    check_device,
+    check_space,
+    check_whole_tenant,
+    visible_spaces,
+    visible_spaces_async,
+)
 
 __all__ = [
     "Access",
@@ -21,8 +28,10 @@ __all__ = [
     "RequiresOperator",
     "authenticate",
     "bearer_token",
+    "can",
     "check_device",
     "check_space",
     "check_whole_tenant",
     "visible_spaces",
+    "visible_spaces_async",
 ]

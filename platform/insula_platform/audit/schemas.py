@@ -31,8 +31,8 @@ class Entry(BaseModel):
 
     id: int
     at: datetime
-    actor_kind: Literal["person", "client", "operator", "system"]
-    actor: str = Field(description="The account's or client's id.")
+    actor_kind: Literal["person", "client", "key", "operator", "system"]
+    actor: str = Field(description="The account's, client's or API key's id.")
     action: str = Field(description="What was done, as `thing.verb`.")
     target: str = Field(description="What it was done to.")
     detail: dict[str, Any]

@@ -8,7 +8,7 @@
         ├── BodyTooLarge    413  too-large
         ├── Stalled         408  timeout            the client sends nothing any more
         ├── StoreAway       503  database-away
-        └── ClosedMeanwhile 403  tenant-suspended, tenant-deleting
+        └── ClosedMeanwhile 403  tenant-suspended, tenant-deleting, access-ended
     UnknownFormat           415  unsupported-media-type
     TooManyUploads          429  too-many-uploads
 """
@@ -65,7 +65,7 @@ class StoreAway(CutOff):
 
 
 class ClosedMeanwhile(CutOff):
-    """The tenant was closed meanwhile."""
+    """Nothing may be stored here any more."""
 
     status = TenantClosed.status
 

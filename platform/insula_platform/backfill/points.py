@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from insula_tenants.context import TenantContext
+from insula_platform.access import Access, visible_spaces
 from insula_tenants.database import Databases
 from insula_tenants.devices.resolution import PointName, Resolved, known_points, resolve_points
 from insula_tenants.quotas import allowance_of
@@ -28,10 +28,11 @@ class NoPoint(NamedTuple):
 class Points:
     """What is known of the points of one upload. With `make` false, new ones are told and not made."""
 
-    def __init__(self, databases: Databases, context: TenantContext, *, most: int, make: bool) -> None:
+    def __init__(self, databases: Databases, access: Access, *, most: int, make: bool) -> None:
         """`most` is how many points a device may have by being named."""
         self._databases = databases
-        self._context = context
+        self._access = access
+        self._context = access.context
         self._most = most
         self._make = make
         self._ids: dict[PointKey, int] = {}
@@ -56,8 +57,11 @@ class Points:
         with self._databases.core() as core:
             allowance = allowance_of(core, self._context.id)
         with self._databases.tenant(self._context) as session:
-            found = known_points(session, ids) if ids else set()
-            resolved = resolve_points(session, wanted, most=self._most, allowance=allowance, make=self._make)
+            within = visible_spaces(self._access, session)
+            found = known_points(session, ids, within=within) if ids else set()
+            resolved = resolve_points(
+                session, wanted, most=self._most, allowance=allowance, within=within, make=self._make
+            )
         self._ids.update({point: point for point in found})
         for key in names & (resolved.ids.keys() | resolved.new):
             self._ids[key] = resolved.ids.get(key, 0)

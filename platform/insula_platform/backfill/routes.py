@@ -93,7 +93,7 @@ async def post_readings(
     with platform.uploads.one_more(access.context.slug):
         backfill = Backfill(
             platform.databases,
-            access.context,
+            access,
             url,
             max_points=platform.settings.ingest_max_points_per_device,
             dry_run=dry_run,

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 import psycopg
 import sqlalchemy.exc
 
+from insula_platform.access import Access
+from insula_platform.access.lasting import check_still
 from insula_platform.backfill.checks import Checked, RowProblem, Window, check_row
 from insula_platform.backfill.errors import ClosedMeanwhile, CutOff, StoreAway
 from insula_platform.backfill.formats import Malformed, RawRow
 from insula_platform.backfill.points import Points
 from insula_tenants.context import TenantContext
 from insula_tenants.database import LINK, Databases
-from insula_tenants.errors import InsulaError, TenantClosed, TenantUnavailable
+from insula_tenants.errors import InsulaError, TenantUnavailable
 from insula_tenants.quotas import allowance_of
-from insula_tenants.registry import resolve_tenant
 from insula_tenants.telemetry.reasons import MAX_AHEAD, Reason
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 
@@ -30,7 +31,7 @@ LONGEST_STATEMENT = 60
 MOST_PROBLEMS = 100
 """Problems that an answer lists; further ones are counted."""
 LOOK_EVERY = 5.0
-"""Seconds after which the registry is asked anew whether the tenant is open, and which readings are kept."""
+"""Seconds after which the registry is asked anew who may do this, and which readings are kept."""
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class Backfill:
     def __init__(
         self,
         databases: Databases,
-        context: TenantContext,
+        access: Access,
         database_url: str,
         *,
         max_points: int,
@@ -70,9 +71,10 @@ class Backfill:
         With `dry_run` everything is checked and nothing stored.
         """
         self._databases = databases
-        self._context = context
+        self._access = access
+        self._context = access.context
         self._url = database_url
-        self._points = Points(databases, context, most=max_points, make=not dry_run)
+        self._points = Points(databases, access, most=max_points, make=not dry_run)
         self._dry_run = dry_run
         self._connection: psycopg.Connection | None = None
         self._writer: TelemetryWriter | None = None
@@ -116,13 +118,12 @@ class Backfill:
             raise broken
 
     def _look(self) -> None:
-        """The tenant may have been closed since the last look, and an upload may outlast what is kept."""
+        """Tenant or grant may have ended since the last look, and an upload may outlast what is kept."""
         if time.monotonic() - self._looked_at < LOOK_EVERY:
             return
         try:
             with self._databases.core() as core:
-                if resolve_tenant(core, self._context.slug) != self._context:
-                    raise TenantClosed(f"tenant {self._context.slug!r} was erased")
+                check_still(core, self._access)
                 allowance = allowance_of(core, self._context.id)
         except InsulaError as closed:
             raise ClosedMeanwhile(closed) from None

@@ -11,7 +11,7 @@ from insula_platform.access import Access, Requires, check_device
 from insula_platform.commands.delivery import send_order
 from insula_platform.commands.schemas import Command, NewCommand
 from insula_platform.devices.routes import DeviceId, Reader
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
+from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
@@ -42,7 +42,7 @@ def post_command(
     device: DeviceId,
     asked: NewCommand,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Command:
     """Give a device a command. `Location` says where to see what becomes of it.
 
@@ -50,25 +50,24 @@ def post_command(
     a device that is out of use, or has too many open commands.
     """
     context = access.context
+    with platform.databases.tenant(context) as session:
+        check_device(access, session, device)
     with platform.databases.core() as core:
-        scope = f"{context.id}/{access.subject}/devices/{device}/commands"
-        kept = claim_key(core, scope, idempotency_key, asked.model_dump(mode="json"))
+        operation = f"devices/{device}/commands"
+        once = Once(core, access, operation, idempotency_key, asked.model_dump(mode="json"))
         with platform.databases.tenant(context) as session:
-            check_device(access, session, device)
-            repeated = kept is not None and kept.body is not None
-            if kept is not None and kept.body is not None:
-                view = commands.find_command(session, device, UUID(kept.body["command"]))
+            if once.made is not None:
+                view = commands.find_command(session, device, UUID(once.made["command"]))
+                response.status_code = 200
             else:
                 new = commands.NewCommand(**asked.model_dump())
                 view = commands.add_command(session, device, new, actor=access.actor)
-        if repeated:
-            response.status_code = 200
-        else:
+        if once.made is None:
             told = {"id": str(view.id), "name": view.name, "deliver_when_back": view.deliver_when_back}
             audit.record(core, access.actor, "command.given", tenant=context.id, target=device, detail=told)
-            if kept is not None:
-                kept.status, kept.body = 202, {"command": str(view.id)}
-    if not repeated and send_order(platform.databases, platform.link, context, commands.order_of(view)):
+            once.keep({"command": str(view.id)})
+    order = commands.order_of(view)
+    if once.made is None and send_order(platform.databases, platform.link, context, order):
         with platform.databases.tenant(context) as session:
             view = commands.find_command(session, device, view.id)
     response.headers["Location"] = f"/api/v1/tenants/{context.slug}/devices/{device}/commands/{view.id}"

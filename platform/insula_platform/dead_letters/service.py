@@ -31,11 +31,17 @@ def replay(
 
 
 def replay_one(
-    databases: Databases, link: BrokerLink | None, context: TenantContext, letter_id: int, *, actor: Actor
+    databases: Databases,
+    link: BrokerLink | None,
+    context: TenantContext,
+    letter_id: int,
+    *,
+    which: Which = dead_letters.ALL,
+    actor: Actor,
 ) -> None:
-    """Have one processed again. Raises `NotFound`, `Conflict`, and errors of `BrokerLink.replay`."""
+    """Have one of these processed again. Raises `NotFound`, `Conflict`, and errors of `BrokerLink.replay`."""
     with databases.tenant(context) as session:
-        dead_letters.request_replay_of(session, letter_id)
+        dead_letters.request_replay_of(session, letter_id, which)
     _tell_ingest(databases, link, context, [letter_id])
     _note(databases, context, actor, "dead_letters.replayed", {"id": letter_id})
 
@@ -58,11 +64,18 @@ def discard(databases: Databases, context: TenantContext, which: Which, *, actor
     return letters
 
 
-def discard_one(databases: Databases, context: TenantContext, letter_id: int, *, actor: Actor) -> None:
-    """Throw one away; `NotFound` when there is none of this id."""
+def discard_one(
+    databases: Databases,
+    context: TenantContext,
+    letter_id: int,
+    *,
+    which: Which = dead_letters.ALL,
+    actor: Actor,
+) -> None:
+    """Throw one of these away; `NotFound` when there is none of this id among them."""
     with databases.core() as core:
         with databases.tenant(context) as session:
-            dead_letters.discard_one(session, letter_id)
+            dead_letters.discard_one(session, letter_id, which)
         audit.record(
             core,
             actor,

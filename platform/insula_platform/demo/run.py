@@ -163,6 +163,7 @@ class Demo:
             "INSULA_PLATFORM_URL": addresses.api_url,
             "INSULA_UI_URL": addresses.ui_url,
             "INSULA_BUNDLE_DIR": str(self._directory / "bundles"),
+            "INSULA_MAIL_DIR": str(self._directory / "mail"),
             "INSULA_API_PORT": str(addresses.api),
             "INSULA_SECRET_KEY": secrets.get("secret key"),
             "INSULA_UI_CLIENT_SECRET": secrets.get("client insula-ui"),
@@ -254,6 +255,7 @@ class Demo:
         console.print(f"  MQTT        {LOOPBACK}:{addresses.mqtt}\n")
         console.print(table)
         console.print(f"\nFor curl and mosquitto_pub, in another terminal:  . {_near(path)}")
+        console.print(f"Letters to people are in {_near(self._directory / 'mail')}.")
         console.print(f"Logs are in {_near(self._directory / 'log')}.  Ctrl-C ends everything.\n")
 
 

@@ -11,7 +11,7 @@ from insula_platform.access import check_device
 from insula_platform.devices.routes import NOT_TOLD_YET, DeviceId, Reader, Writer, rotated
 from insula_platform.devices.schemas import Credential, Rotated, Rotation
 from insula_platform.devices.withdrawals import defer_withdrawal
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
+from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.paging import Page
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform
@@ -55,7 +55,7 @@ def post_credential(
     device: DeviceId,
     asked: Rotation,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Rotated:
     """Rotate: a new login, told this once; the present ones go on for `overlap` seconds.
 
@@ -70,11 +70,11 @@ def post_credential(
             "devices sign in with certificates here: ask for one at …/devices/{device}/certificates"
         )
     with platform.databases.core() as core:
-        scope = f"{context.id}/{access.subject}/devices/{device}/credentials"
-        kept = claim_key(core, scope, idempotency_key, asked.model_dump(mode="json"))
-        repeated = kept is not None and kept.body is not None
-        if kept is not None and kept.body is not None:
-            issued = _remembered(kept.body)
+        operation = f"devices/{device}/credentials"
+        once = Once(core, access, operation, idempotency_key, asked.model_dump(mode="json"))
+        repeated = once.made is not None
+        if once.made is not None:
+            issued = _remembered(once.made)
             response.status_code = 200
         else:
             issued = rotate(
@@ -88,8 +88,7 @@ def post_credential(
             )
             if issued.ends:
                 defer_withdrawal(core, context, issued.ends_at)
-            if kept is not None:
-                kept.status, kept.body = 201, _noted(issued)
+            once.keep(_noted(issued))
     response.headers["Cache-Control"] = "no-store"
     return rotated(platform, access, device, issued, repeated=repeated)
 

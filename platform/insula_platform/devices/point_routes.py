@@ -80,8 +80,7 @@ def post_point(
 def get_point(access: Reader, platform: CurrentPlatform, point_id: PointId, response: Response) -> Point:
     """One point."""
     with platform.databases.tenant(access.context) as session:
-        view = find_point(session, point_id)
-        check_device(access, session, view.device)
+        view = find_point(session, point_id, within=visible_spaces(access, session))
     response.headers["ETag"] = _tag(view)
     return point_of(view)
 
@@ -102,8 +101,7 @@ def patch_point(
     changes = asked.model_dump(exclude_unset=True)
     with platform.databases.core() as core:
         with platform.databases.tenant(access.context) as session:
-            there = lock_point(session, point_id)
-            check_device(access, session, there.device)
+            there = lock_point(session, point_id, within=visible_spaces(access, session))
             check_if_match(if_match, _tag(there))
             told = changes | (
                 {"states": tuple(changes["states"]) if changes["states"] else None}

@@ -34,7 +34,7 @@ from insula_platform.devices.schemas import (
 from insula_platform.devices.snippets import Told, qr_code, tell
 from insula_platform.devices.withdrawals import defer_withdrawal
 from insula_platform.etags import IfMatch, check_if_match, etag_of
-from insula_platform.idempotency import IdempotencyKeyHeader, claim_key
+from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform, Platform
@@ -115,7 +115,7 @@ def post_device(
     platform: CurrentPlatform,
     asked: NewDevice,
     response: Response,
-    idempotency_key: IdempotencyKeyHeader = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Onboarded:
     """Bring a device in: registered, with its points, and admitted at the broker.
 
@@ -131,14 +131,13 @@ def post_device(
         if asked.gateway is not None:
             check_device(access, session, asked.gateway)
     with platform.databases.core() as core:
-        kept = claim_key(core, _scope(access, "devices"), idempotency_key, asked.model_dump(mode="json"))
+        once = Once(core, access, "devices", idempotency_key, asked.model_dump(mode="json"))
         password = None
-        if kept is None or kept.body is None:
+        if once.made is None:
             password = admit(
                 core, platform.databases, platform.broker, context, [_new(asked)], actor=access.actor
             )[asked.id]
-            if kept is not None:
-                kept.status, kept.body = 201, {"device": asked.id}
+            once.keep({"device": asked.id})
         else:
             response.status_code = 200
     response.headers["Location"] = f"/api/v1/tenants/{context.slug}/devices/{asked.id}"
@@ -325,8 +324,3 @@ def _label(text: str | None) -> tuple[str, str] | None:
     if not equals:
         raise InvalidInput("query.label", "give a label as name=value")
     return name, value
-
-
-def _scope(access: Access, what: str) -> str:
-    """A key is good for whoever chose it: two may choose the same."""
-    return f"{access.context.id}/{access.subject}/{what}"

@@ -47,7 +47,7 @@ class _Visit(NamedTuple):
 
     @property
     def address(self) -> str:
-        return self.request.client.host if self.request.client else ""
+        return sessions.address_of(self.request)
 
 
 @router.get("/invitation")
@@ -108,7 +108,7 @@ def _join(visit: _Visit) -> Response:
             except InvalidInput as error:
                 return _join_form(visit, invited, None, message=error.detail, status=422)
             platform.throttle.succeeded(email)
-            sessions.start_session(core, platform.settings, request, response, account)
+            sessions.start_session(core, platform.settings, request, response, account, amr=["pwd"])
         request_id = structlog.contextvars.get_contextvars().get("request_id")
         service.accept_as(core, invited, account, Actor("person", str(account.id), visit.address, request_id))
         log.info("invitation accepted", account=str(account.id), tenant=invited.tenant.slug)

@@ -9,13 +9,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth.scopes import ROLE_SCOPES
-from insula_platform.people import Account, Membership, add_member, check_password, create_account
+from insula_platform.people import (
+    Account,
+    Membership,
+    add_member,
+    check_password,
+    create_account,
+    place_member,
+)
 from insula_tenants import audit
 from insula_tenants.audit import Actor
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import InsulaError, TenantClosed, TenantUnavailable
 from insula_tenants.invitations import Invitation, open_invitation
 from insula_tenants.registry import CREATING, Tenant, resolve_tenant
+from insula_tenants.spaces import Places
 
 
 class NoInvitation(InsulaError):
@@ -80,8 +88,13 @@ def check_address(invited: Invited, account: Account) -> None:
 def accept_as(core: Session, invited: Invited, account: Account, actor: Actor) -> None:
     """Let the account in. `OtherAddress` when the invitation is not for its address."""
     check_address(invited, account)
-    role = _role_after(core, account, invited)
-    add_member(core, account, invited.context, role)
+    membership = core.get(Membership, (account.id, invited.tenant.id))
+    role = invited.invitation.role
+    if membership is not None and _would_lose(membership, invited.invitation):
+        role = membership.role
+    else:
+        add_member(core, account, invited.context, role)
+        place_member(core, account.id, invited.context, Places.of(invited.invitation.places))
     invited.invitation.accepted_at = datetime.now(UTC)
     audit.record(
         core,
@@ -107,10 +120,8 @@ def account_for(core: Session, invited: Invited, name: str, password: str) -> Ac
     return account
 
 
-def _role_after(core: Session, account: Account, invited: Invited) -> str:
-    """The invitation's role, unless the account can do all of that already: nobody loses by joining."""
-    membership = core.get(Membership, (account.id, invited.tenant.id))
-    offered = invited.invitation.role
-    if membership is not None and ROLE_SCOPES[membership.role] >= ROLE_SCOPES[offered]:
-        return membership.role
-    return offered
+def _would_lose(membership: Membership, invitation: Invitation) -> bool:
+    """Whether the invitation offers less than the account has already: nobody loses by joining."""
+    if ROLE_SCOPES[invitation.role] < ROLE_SCOPES[membership.role]:
+        return True
+    return invitation.places is not None and invitation.places != membership.places

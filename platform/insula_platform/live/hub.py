@@ -13,20 +13,22 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
 from insula_platform.link import BrokerLink
 from insula_platform.live.listener import Listener, Wanted
-from insula_platform.live.schemas import End
+from insula_platform.live.schemas import End, EndReason
 from insula_platform.readings.schemas import LatestValue
 from insula_tenants.broker.topics import BEGINS, WANTED_EVERY, Committed, decode_values
 from insula_tenants.context import TenantContext
 from insula_tenants.database import AsyncDatabases
 from insula_tenants.errors import InsulaError
-from insula_tenants.registry import why_closed_async
 from insula_tenants.telemetry.read import read_places
+
+if TYPE_CHECKING:  # it knows the platform, which holds this hub
+    from insula_platform.access import Access
 
 log = logging.getLogger("insula.live")
 
@@ -156,8 +158,9 @@ class LiveHub:
         self._link.on_values, self._link.on_state = values, state
 
     @contextmanager
-    def join(self, context: TenantContext, wanted: Wanted, expires_at: float) -> Iterator[Listener]:
+    def join(self, access: Access, wanted: Wanted) -> Iterator[Listener]:
         """A listener for as long as the block lasts; `TooManyStreams` when the tenant has enough."""
+        context = access.context
         room = self._rooms.get(context.slug)
         if room is None or room.context != context:
             room = self._open(context)
@@ -169,7 +172,7 @@ class LiveHub:
                 f"the tenant has {self._most} streams open here (INSULA_LIVE_STREAMS_PER_TENANT): close some"
             )
         available = self._link is not None and self._link.connected
-        listener = Listener(context, wanted, expires_at, available)
+        listener = Listener(access, wanted, available)
         if self._ended:
             listener.finish(_SHUTDOWN)
         room.forget_places()
@@ -182,28 +185,35 @@ class LiveHub:
                 self._leave(room)
 
     async def keep(self) -> None:
-        """Say again and again what is wanted, and end the streams of tenants that were closed meanwhile."""
+        """Say again and again what is wanted, and end the streams of those who may not listen any more."""
+        from insula_platform.access import lasting
+
+        wanted_at = time.monotonic()
         while True:
-            await asyncio.sleep(WANTED_EVERY)
+            await asyncio.sleep(lasting.LOOK_EVERY)
             if not self._rooms:
                 continue
-            if self._link is not None and self._link.connected:
-                for tenant in self._rooms:
-                    self._link.want(tenant)
+            if time.monotonic() - wanted_at >= WANTED_EVERY:
+                self._tell_wanted()
+                wanted_at = time.monotonic()
             try:
-                await self.end_closed()
+                await self.end_refused()
             except (psycopg.Error, TimeoutError) as error:
-                log.debug("whether tenants are closed is not known at the moment: %s", _line(error))
+                log.debug("who may listen is not known at the moment: %s", _line(error))
 
-    async def end_closed(self) -> None:
-        """End the streams of tenants that are closed or gone: one statement for all of them."""
-        contexts = [room.context for room in self._rooms.values()]
-        async with self._databases.core() as connection:
-            closed = await why_closed_async(connection, [context.id for context in contexts])
-        for room in list(self._rooms.values()):
-            if why := closed.get(room.context.id):
-                for listener in room.listeners:
-                    listener.finish(End(reason="tenant_closed", detail=why.detail))
+    async def end_refused(self) -> None:
+        """End the streams whose tenant is closed or whose grant is over: one round trip for all of them."""
+        from insula_platform.access.lasting import ended
+
+        listeners = [listener for room in self._rooms.values() for listener in room.listeners]
+        over = await ended(self._databases, {listener.access for listener in listeners})
+        for listener in listeners:
+            if why := over.get(listener.access):
+                reason: EndReason = "tenant_closed" if why.closed else "access_ended"
+                listener.finish(End(reason=reason, detail=why.detail))
+        for room in self._rooms.values():
+            if any(listener.wanted.within is not None for listener in room.listeners):
+                room.forget_places()  # a device that moved out of a building is not for those in it any more
 
     def end_all(self) -> None:
         """The process is to end: every stream says so and ends."""
@@ -240,6 +250,11 @@ class LiveHub:
     def _deliver(self, tenant: str, payload: bytes) -> None:
         if room := self._rooms.get(tenant):
             room.deliver(payload)
+
+    def _tell_wanted(self) -> None:
+        if self._link is not None and self._link.connected:
+            for tenant in self._rooms:
+                self._link.want(tenant)
 
     def _tell_available(self, available: bool) -> None:
         for room in self._rooms.values():

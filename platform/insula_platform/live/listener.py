@@ -6,10 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from insula_platform.live.schemas import End
 from insula_platform.readings.schemas import LatestValue
 from insula_tenants.context import TenantContext
+
+if TYPE_CHECKING:  # it knows the platform, which holds the hub, which holds listeners
+    from insula_platform.access import Access
 
 MOST_WAITING = 10_000
 """Values that wait for a client: some 5 MB. One that is slower than that reads a snapshot instead."""
@@ -22,11 +26,14 @@ class Wanted:
     space: int | None = None
     device: str | None = None
     points: frozenset[int] | None = None
+    within: frozenset[int] | None = None
+    """The spaces that the client's grant covers; None for the whole tenant."""
 
     def covers(self, point: int, device: str, space: int | None) -> bool:
         """Whether values of this point are wanted."""
         return (
             (self.space is None or self.space == space)
+            and (self.within is None or space in self.within)
             and (self.device is None or self.device == device)
             and (self.points is None or point in self.points)
         )
@@ -36,10 +43,8 @@ class Wanted:
 class Listener:
     """What waits for one client. Used in the event loop alone."""
 
-    context: TenantContext
+    access: Access
     wanted: Wanted
-    expires_at: float
-    """When its token does, in seconds since the epoch."""
     available: bool
     """Whether the broker is there."""
     lost: bool = False
@@ -50,6 +55,16 @@ class Listener:
     _waiting: deque[Sequence[LatestValue]] = field(default_factory=deque)
     _count: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def context(self) -> TenantContext:
+        """Its tenant."""
+        return self.access.context
+
+    @property
+    def expires_at(self) -> float:
+        """When its token does, in seconds since the epoch."""
+        return self.access.expires_at
 
     def give(self, values: Sequence[LatestValue]) -> None:
         """Values for it, whether it is there to take them or not."""

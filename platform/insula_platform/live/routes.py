@@ -10,7 +10,7 @@ import psycopg
 from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from insula_platform.access import Access, Requires
+from insula_platform.access import Access, Requires, visible_spaces_async
 from insula_platform.live.listener import Listener, Wanted
 from insula_platform.live.schemas import End, Notice, Snapshot, Values
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
@@ -37,8 +37,12 @@ async def _listening(
     ] = None,
 ) -> AsyncIterator[Listener]:
     """A place among those who listen; errors are answered before the stream begins."""
-    wanted = Wanted(space, device, frozenset(point) if point else None)
-    with platform.live.join(access.context, wanted, access.expires_at) as listener:
+    within = None
+    if access.places:
+        async with platform.async_databases.tenant(access.context) as connection:
+            within = await visible_spaces_async(access, connection)
+    wanted = Wanted(space, device, frozenset(point) if point else None, within)
+    with platform.live.join(access, wanted) as listener:
         yield listener
 
 
@@ -51,8 +55,8 @@ async def get_live(
     Server-sent events: `snapshot` (`{"items": […], "last": true}`, several when there are many points), then
     `values` (`{"items": […]}`). A snapshot may come again at any time, and replaces what was known. A client
     that is too slow is told by `gap` that one follows; `unavailable` says that the broker is away, and one
-    follows when it is back. The last event is `end`, with a `reason`: `token_expired`, `tenant_closed`,
-    `database_away` or `shutdown`.
+    follows when it is back. The last event is `end`, with a `reason`: `token_expired`, `access_ended`
+    (a role, grant or key was taken away or changed), `tenant_closed`, `database_away` or `shutdown`.
     """
     try:
         async for event in _events(platform, listener):
@@ -114,6 +118,7 @@ async def _snapshot(platform: Platform, listener: Listener) -> AsyncIterator[Sna
                 device=wanted.device,
                 space=wanted.space,
                 points=points,
+                within=wanted.within,
                 after=after,
                 limit=SNAPSHOT_PAGE + 1,
             )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from insula_platform.readings.schemas import LatestValue
 
-EndReason = Literal["token_expired", "tenant_closed", "database_away", "shutdown"]
+EndReason = Literal["token_expired", "access_ended", "tenant_closed", "database_away", "shutdown"]
 
 
 class Snapshot(BaseModel):

@@ -57,6 +57,7 @@ def ensure_ui_client(core: Session, settings: PlatformSettings) -> None:
         )
     values = {
         "name": "Insula",
+        "first_party": True,
         "secret_hash": fingerprint(settings.ui_client_secret.get_secret_value()),
         "redirect_uris": [settings.ui_redirect_uri],
         "post_logout_redirect_uris": [settings.ui_url, f"{settings.ui_url}/"],
@@ -82,6 +83,7 @@ def _create_client(
         Client(
             client_id=client_id,
             tenant_id=tenant_id,
+            first_party=tenant_id is None,
             name=name.strip(),
             secret_hash=fingerprint(secret),
             grant_types=["client_credentials"],

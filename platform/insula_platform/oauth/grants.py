@@ -6,6 +6,7 @@ the other. A second use of either is a sign of theft and ends the whole grant.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,8 +31,17 @@ from insula_platform.oauth.models import (
 )
 from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.people import Member, member_of
+from insula_platform.signin.models import SigninSession
 
 CODE_LIFETIME = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOwner:
+    """A person, and the grant by which they let a client act for them: what Authlib calls the user."""
+
+    member: Member
+    grant: Grant
 
 
 class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib ships no types
@@ -63,13 +73,16 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
 
     def save_authorization_code(self, code: str, request: ProviderRequest) -> None:
         member: Member = request.user
+        signin: SigninSession = self.server.signin
         parameters = request.payload.data
         grant = Grant(
             client_id=request.client.client_id,
             account_id=member.account.id,
             tenant_id=member.tenant.id,
             scope=request.scope,
-            auth_time=self.server.auth_time,
+            auth_time=signin.auth_time,
+            amr=signin.amr,
+            signin_id=signin.id,
         )
         self.server.core.add(
             AuthorizationCode(
@@ -103,8 +116,8 @@ class CodeGrant(rfc6749.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         # Kept, so that a second use is noticed.
         authorization_code.redeemed_at = datetime.now(UTC)
 
-    def authenticate_user(self, authorization_code: AuthorizationCode) -> Member | None:
-        return _member(self.server.core, authorization_code.grant)
+    def authenticate_user(self, authorization_code: AuthorizationCode) -> ResourceOwner:
+        return resource_owner(self.server.core, authorization_code.grant)
 
 
 class S256Challenge(CodeChallenge):  # type: ignore[misc] # Authlib ships no types
@@ -149,8 +162,8 @@ class IdToken(OpenIDCode):  # type: ignore[misc] # Authlib ships no types
         expires = int(datetime.now(UTC).timestamp()) + self.lifetime
         return {"iss": self.issuer, "aud": client.client_id, "exp": expires}
 
-    def generate_user_info(self, member: Member, scope: str) -> dict[str, Any]:
-        return user_claims(member, scopes.split(scope))
+    def generate_user_info(self, owner: ResourceOwner, scope: str) -> dict[str, Any]:
+        return user_claims(owner.member, scopes.split(scope))
 
 
 class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib ships no types
@@ -168,11 +181,8 @@ class RefreshGrant(rfc6749.RefreshTokenGrant):  # type: ignore[misc] # Authlib s
             return None
         return found if _is_alive(found) else None
 
-    def authenticate_user(self, refresh_token: RefreshToken) -> Member:
-        member = _member(self.server.core, refresh_token.grant)
-        if member is None:
-            raise InvalidGrantError("The person no longer belongs to the tenant.")
-        return member
+    def authenticate_user(self, refresh_token: RefreshToken) -> ResourceOwner:
+        return resource_owner(self.server.core, refresh_token.grant)
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
         refresh_token.used_at = datetime.now(UTC)
@@ -195,6 +205,14 @@ def lock_refresh_token(core: Session, refresh_token: str) -> RefreshToken | None
     )
 
 
+def resource_owner(core: Session, grant: Grant) -> ResourceOwner:
+    """Whose grant this is; `invalid_grant` when they left the tenant."""
+    member = member_of(core, grant.account_id, grant.tenant_id)
+    if member is None:
+        raise InvalidGrantError("The person no longer belongs to the tenant.")
+    return ResourceOwner(member, grant)
+
+
 def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str, Any]:
     """What these scopes let a client know of a person: `sub`, tenant and role always."""
     claims = {
@@ -212,7 +230,3 @@ def user_claims(member: Member, granted: list[str] | frozenset[str]) -> dict[str
 
 def _is_alive(credential: AuthorizationCode | RefreshToken) -> bool:
     return credential.expires_at > datetime.now(UTC) and credential.grant.revoked_at is None
-
-
-def _member(core: Session, grant: Grant) -> Member | None:
-    return member_of(core, grant.account_id, grant.tenant_id)

@@ -44,6 +44,20 @@ class Client(Core):
     post_logout_redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     scope: Mapped[str] = mapped_column(Text)
+    auth_method: Mapped[str] = mapped_column(Text, default="client_secret_basic")
+    """How it proves who it is: `client_secret_basic` or `_post`, `private_key_jwt`, or `none` (RFC 7591)."""
+    application_type: Mapped[str] = mapped_column(Text, default="web")
+    """`web`, or `native` for a program on people's own machines."""
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """The public keys of `private_key_jwt`."""
+    first_party: Mapped[bool] = mapped_column(default=False)
+    """The operator's own: people are not asked for their consent."""
+    created_by: Mapped[str | None] = mapped_column(Text)
+    """Kind and id of who made it, as the audit log names them."""
+    disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Since when nothing it holds is good for anything; None while it works."""
+    places: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of a service client: the places it may act in (`Places.told`); None is the whole tenant."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     tenant: Mapped[Tenant | None] = relationship()
@@ -94,6 +108,10 @@ class Grant(Core):
     scope: Mapped[str] = mapped_column(Text)
     auth_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """When the person proved who they are."""
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{pwd}")
+    """How they proved it: RFC 8176."""
+    signin_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The sign-in session it was given in: whoever ends that one ends this too. None when it is over."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -134,7 +152,7 @@ class AuthorizationCode(Core):
         return None
 
     def get_amr(self) -> list[str]:
-        return ["pwd"]
+        return self.grant.amr
 
 
 class RefreshToken(Core):
@@ -157,6 +175,15 @@ class RefreshToken(Core):
         return self.grant.scope
 
 
+class RevokedToken(Core):
+    """An access token of a program that was called back before its time. A person's ends with its grant."""
+
+    __tablename__ = "revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(Text, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class SigningKey(Core):
     """A key that signs tokens."""
 
@@ -167,3 +194,16 @@ class SigningKey(Core):
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
     private_jwk_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    """Published from its creation on, it signs from here on."""
+
+
+class RetiredSigningKey(Core):
+    """The public half of a key that signs no more, and by which no token is believed."""
+
+    __tablename__ = "retired_signing_keys"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    retired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

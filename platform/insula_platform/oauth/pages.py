@@ -36,7 +36,7 @@ def authorize(request: Request, platform: CurrentPlatform, asked: Queried) -> Re
         return _bad_request(platform, asked)
     with provider(platform) as server:
         session = sessions.find_session(server.core, platform.settings, request)
-        server.auth_time = session.auth_time if session else None
+        server.signin = session
         try:
             grant = server.get_consent_grant(asked, end_user=session)
             parameters = asked.payload.data

@@ -15,8 +15,10 @@ from fastapi.responses import JSONResponse, Response
 
 from insula_platform.access import InsufficientScope, NotAuthenticated, authenticate, bearer_token
 from insula_platform.oauth.grants import user_claims
+from insula_platform.oauth.keys import JWKS_MAX_AGE
 from insula_platform.oauth.metadata import metadata
 from insula_platform.oauth.requests import Posted, ProviderRequest
+from insula_platform.oauth.rotation import retired_keys
 from insula_platform.oauth.server import provider
 from insula_platform.oauth.tokens import AccessToken
 from insula_platform.people import memberships_of
@@ -36,7 +38,15 @@ def discovery(platform: CurrentPlatform) -> dict[str, Any]:
 def jwks(platform: CurrentPlatform) -> JSONResponse:
     """The public keys that verify tokens."""
     keys = dict(platform.signing_keys.public().as_dict(private=False))
-    return JSONResponse(keys, headers={"Cache-Control": "public, max-age=300"})
+    return JSONResponse(keys, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+
+
+@router.get("/oauth/retired-keys.json")
+def retired_jwks(platform: CurrentPlatform) -> JSONResponse:
+    """The public keys that verified tokens once: for receipts of erasures, which are kept."""
+    with platform.databases.core() as core:
+        keys = retired_keys(core)
+    return JSONResponse({"keys": keys}, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
 
 
 @router.post("/oauth/token")

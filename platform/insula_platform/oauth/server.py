@@ -21,12 +21,19 @@ from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
 from insula_platform.oauth.endpoints import EndSession, Revocation
-from insula_platform.oauth.grants import CodeGrant, IdToken, RefreshGrant, S256Challenge, ServiceGrant
+from insula_platform.oauth.grants import (
+    CodeGrant,
+    IdToken,
+    RefreshGrant,
+    ResourceOwner,
+    S256Challenge,
+    ServiceGrant,
+)
 from insula_platform.oauth.models import Client, RefreshToken, fingerprint, new_secret
 from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.oauth.tokens import write_access_token
-from insula_platform.people import Member
 from insula_platform.settings import PlatformSettings
+from insula_platform.signin.models import SigninSession
 from insula_platform.state import Platform
 from insula_tenants.registry import Tenant, why_closed
 
@@ -48,8 +55,8 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         super().__init__(scopes_supported=[*scopes.SCOPES, *scopes.OPERATOR_SCOPES])
         self.platform = platform
         self.core = core
-        self.auth_time: datetime | None = None
-        """When the person of an authorization request proved who they are."""
+        self.signin: SigninSession | None = None
+        """The session of the person whose browser brings an authorization request."""
         settings = platform.settings
         id_token = IdToken(settings.public_url, settings.access_token_lifetime, key)
         self.register_grant(CodeGrant, [S256Challenge(), id_token])
@@ -89,12 +96,11 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         """Keep the refresh token's hash. Access tokens are not kept: they prove themselves."""
         if "refresh_token" not in token:
             return
-        descends_from = request.authorization_code or request.refresh_token
         lifetime = timedelta(seconds=self.platform.settings.refresh_token_lifetime)
         self.core.add(
             RefreshToken(
                 token_hash=fingerprint(token["refresh_token"]),
-                grant_id=descends_from.grant_id,
+                grant_id=request.user.grant.id,
                 expires_at=datetime.now(UTC) + lifetime,
             )
         )
@@ -124,7 +130,7 @@ class _TokenGenerator:
         *,
         grant_type: str,  # noqa: ARG002 - Authlib's signature
         client: Client,
-        user: Member | None,
+        user: ResourceOwner | None,
         scope: str | None,
         expires_in: int | None,  # noqa: ARG002 - Authlib's signature
         include_refresh_token: bool,
@@ -132,10 +138,10 @@ class _TokenGenerator:
         """Scopes are cut to what the client, and the person's role at this moment, may have."""
         allowed = client.get_allowed_scope(scope)
         if allowed and user:
-            allowed = scopes.cut_to_role(allowed, user.role)
+            allowed = scopes.cut_to_role(allowed, user.member.role)
         if not allowed:
             raise InvalidScopeError
-        tenant = user.tenant if user else client.tenant
+        tenant = user.member.tenant if user else client.tenant
         if tenant is None and not scopes.OPERATOR_SCOPES.keys() >= set(scopes.split(allowed)):
             raise InvalidClientError("The client belongs to no tenant.")
         if tenant is not None:
@@ -144,10 +150,11 @@ class _TokenGenerator:
             "access_token": write_access_token(
                 self.settings,
                 self.key,
-                subject=user.get_user_id() if user else client.client_id,
+                subject=user.member.get_user_id() if user else client.client_id,
                 client_id=client.client_id,
                 tenant=tenant.slug if tenant else None,
                 scope=allowed,
+                grant=user.grant if user else None,
             ),
             "token_type": "Bearer",
             "expires_in": self.settings.access_token_lifetime,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from anyio import to_thread
 from joserfc import jws, jwt
@@ -14,9 +14,12 @@ from joserfc.jwk import RSAKey
 
 from insula_platform.oauth import scopes
 from insula_platform.oauth.keys import ALGORITHM, SigningKeys
+from insula_platform.oauth.models import Grant
 from insula_platform.settings import PlatformSettings
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
+_ACCESS_TOKEN_TYPES = (ACCESS_TOKEN_TYPE, f"application/{ACCESS_TOKEN_TYPE}")
+"""How it may be written (RFC 9068, section 4)."""
 
 
 class InvalidToken(Exception):
@@ -35,6 +38,12 @@ class AccessToken:
     scopes: frozenset[str]
     expires_at: float
     """Seconds since the epoch."""
+    id: str
+    """The token's own (`jti`)."""
+    grant_id: UUID | None
+    """The grant by which a person let the client act (`gid`); None for programs, which act for themselves."""
+    key_id: str
+    """The key that signed it."""
 
 
 def sign(key: RSAKey, claims: dict[str, Any], token_type: str) -> str:
@@ -50,8 +59,13 @@ def write_access_token(
     client_id: str,
     tenant: str | None,
     scope: str,
+    grant: Grant | None = None,
 ) -> str:
-    """A signed access token, bound to one tenant or, for the operator's programs, to none."""
+    """A signed access token, bound to one tenant or, for the operator's programs, to none.
+
+    With a person's `grant` it tells which one it descends from, and when and how they proved who they are
+    (RFC 9068, section 2.2.1): what they did then, however often the grant is refreshed.
+    """
     now = int(time.time())
     claims = {
         "iss": settings.public_url,
@@ -64,12 +78,18 @@ def write_access_token(
         "exp": now + settings.access_token_lifetime,
         "jti": uuid4().hex,
     }
+    if grant is not None:
+        claims |= {
+            "gid": str(grant.id),
+            "auth_time": int(grant.auth_time.timestamp()),
+            "amr": grant.amr,
+        }
     return sign(key, claims, ACCESS_TOKEN_TYPE)
 
 
 async def read_access_token(settings: PlatformSettings, keys: SigningKeys, token: str) -> AccessToken:
     """What `token` says, or `InvalidToken`. Touches the database only for a key not seen before."""
-    kid = _header(token, ACCESS_TOKEN_TYPE)
+    kid = _header(token, *_ACCESS_TOKEN_TYPES)
     key = keys.known(kid) or await to_thread.run_sync(keys.find, kid)
     return _access_token(settings, key, token)
 
@@ -77,7 +97,7 @@ async def read_access_token(settings: PlatformSettings, keys: SigningKeys, token
 def is_access_token(settings: PlatformSettings, keys: SigningKeys, token: str) -> bool:
     """Whether `token` is a valid access token, signed with a key that has been read already."""
     try:
-        _access_token(settings, keys.known(_header(token, ACCESS_TOKEN_TYPE)), token)
+        _access_token(settings, keys.known(_header(token, *_ACCESS_TOKEN_TYPES)), token)
     except InvalidToken:
         return False
     return True
@@ -92,6 +112,8 @@ def read_id_token_hint(settings: PlatformSettings, keys: SigningKeys, token: str
 
 
 def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) -> AccessToken:
+    if key is None:
+        raise InvalidToken("the token was signed with a key that is not ours")
     claims = _verified(key, token)
     required = jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": settings.public_url},
@@ -105,10 +127,12 @@ def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) ->
         required.validate(claims)
     except JoseError as error:
         raise InvalidToken(f"the token's claims do not fit: {error.error}") from None
-    subject, client_id, tenant, scope = (claims.get(name) for name in ("sub", "client_id", "tenant", "scope"))
+    named = ("sub", "client_id", "tenant", "scope", "jti")
+    subject, client_id, tenant, scope, token_id = (claims.get(name) for name in named)
     if not (
         isinstance(subject, str)
         and isinstance(client_id, str)
+        and isinstance(token_id, str)
         and (tenant is None or isinstance(tenant, str))
         and isinstance(scope, str)
     ):
@@ -118,18 +142,28 @@ def _access_token(settings: PlatformSettings, key: RSAKey | None, token: str) ->
     # A token is a tenant's or the operator's: one that would be both, or neither, is nobody's.
     if operators if tenant is not None else not granted or operators != granted:
         raise InvalidToken("the token lacks a claim")
-    return AccessToken(subject, client_id, tenant, granted, float(claims["exp"]))
+    grant_id, expires_at = _grant_id(claims.get("gid")), float(claims["exp"])
+    return AccessToken(subject, client_id, tenant, granted, expires_at, token_id, grant_id, str(key.kid))
 
 
-def _header(token: str, token_type: str) -> str:
-    """The key id of a token of this type. Nothing is verified yet."""
+def _grant_id(claim: Any) -> UUID | None:
+    if claim is None:
+        return None
+    try:
+        return UUID(claim)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidToken("the token names no grant of ours") from None
+
+
+def _header(token: str, *token_types: str) -> str:
+    """The key id of a token of one of these types. Nothing is verified yet."""
     try:
         header = jws.extract_compact(token.encode()).headers()
     except (JoseError, ValueError, TypeError, RecursionError):
         raise InvalidToken("the token is malformed") from None
     kid = header.get("kid")
-    if header.get("typ") != token_type or header.get("alg") != ALGORITHM or not isinstance(kid, str):
-        raise InvalidToken(f"the token is not a {token_type} signed with {ALGORITHM}")
+    if header.get("typ") not in token_types or header.get("alg") != ALGORITHM or not isinstance(kid, str):
+        raise InvalidToken(f"the token is not a {token_types[0]} signed with {ALGORITHM}")
     return kid
 
 

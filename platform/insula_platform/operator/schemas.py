@@ -111,6 +111,7 @@ class Receipt(BaseModel):
     tenant_slug: str
     erased_at: datetime
     receipt: str = Field(
-        description="A JWS (compact) signed with the platform's key, see `/oauth/jwks.json`: where was "
-        "looked for what, and what was found."
+        description="A JWS (compact) signed with the platform's key, see `/oauth/jwks.json`, or "
+        "`/oauth/retired-keys.json` when it has been replaced: where was looked for what, and what was "
+        "found."
     )

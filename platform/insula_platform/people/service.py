@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,8 +16,13 @@ from insula_platform.people.passwords import hash_password, needs_rehash, verify
 from insula_tenants.context import TenantContext
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.registry import CREATING, Tenant
+from insula_tenants.spaces import Places
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+
+
+WITHOUT_PLACES = ("owner", "admin")
+"""Roles that are always the whole tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +62,29 @@ def create_account(core: Session, email: str, name: str, password: str) -> Accou
 def add_member(core: Session, account: Account, tenant: TenantContext, role: str) -> None:
     """Give the account this role in the tenant, in place of another role it had there.
 
-    Raises `InvalidInput` when there is no such role.
+    Who had it in some places only keeps to them, unless the role is one that has none: `place_member` is what
+    changes them. Raises `InvalidInput` when there is no such role.
     """
-    if role not in ROLE_SCOPES:
-        raise InvalidInput("role", f"there is no role {role!r}: use one of {', '.join(ROLE_SCOPES)}")
+    check_role(role)
     row = insert(Membership).values(account_id=account.id, tenant_id=tenant.id, role=role)
+    kept = case((row.excluded.role.in_(WITHOUT_PLACES), None), else_=Membership.places)
     core.execute(
         row.on_conflict_do_update(
-            index_elements=["account_id", "tenant_id"], set_={"role": row.excluded.role}
+            index_elements=["account_id", "tenant_id"], set_={"role": row.excluded.role, "places": kept}
         )
     )
+
+
+def check_role(role: str) -> None:
+    """`InvalidInput` when there is no such role."""
+    if role not in ROLE_SCOPES:
+        raise InvalidInput("role", f"there is no role {role!r}: use one of {', '.join(ROLE_SCOPES)}")
+
+
+def check_placed(role: str, places: Places | None) -> None:
+    """`InvalidInput` for places of a role that is always the whole tenant's."""
+    if places is not None and role in WITHOUT_PLACES:
+        raise InvalidInput("places", f"an {role} has the whole tenant: leave places out")
 
 
 def check_password(core: Session, email: str, password: str) -> Account | None:

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime
 
-from insula_platform.access import Access, Requires
+from insula_platform.access import Access, Requires, visible_spaces_async
+from insula_platform.access.lasting import Watch
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.readings.formats import (
@@ -39,6 +40,7 @@ from insula_tenants.telemetry.read import (
     ReadingsQuery,
     Row,
     read_latest,
+    read_places,
     read_readings,
 )
 
@@ -60,7 +62,10 @@ async def get_latest(
     """The newest reading of each point, by point. Points that never had one are left out."""
     after: int = decode_cursor(cursor, int)[0] if cursor else 0
     async with platform.async_databases.tenant(access.context) as connection:
-        rows = await read_latest(connection, device=device, space=space, after=after, limit=limit + 1)
+        within = await visible_spaces_async(access, connection)
+        rows = await read_latest(
+            connection, device=device, space=space, within=within, after=after, limit=limit + 1
+        )
     more = encode_cursor(rows[limit - 1]["point"]) if len(rows) > limit else None
     return Page(items=[LatestValue.model_validate(row) for row in rows[:limit]], next_cursor=more)
 
@@ -126,7 +131,7 @@ async def get_readings(
 
     With `bucket`, each bucket that has a reading gives one value at the bucket's start; for
     `time_weighted_mean` and `consumption`, each bucket between readings too. A point that is not this
-    tenant's gives nothing, like one that does not exist.
+    tenant's, or that your grant does not cover, gives nothing, like one that does not exist.
 
     By `Accept`, the answer is JSON in pages, or everything at once as CSV, an Arrow stream or Parquet.
     """
@@ -135,7 +140,7 @@ async def get_readings(
         raise InvalidInput("to", "`to` is not after `from`: the interval holds nothing")
     points = sorted(set(point))
     buckets = _buckets(bucket, aggregate, time_zone, span=ending - starting, points=len(points))
-    query = ReadingsQuery(points, starting, ending)
+    query = ReadingsQuery(await _visible(platform, access, points), starting, ending)
     reader = _Reader(platform, access, buckets)
     if media_type == JSON:
         after = _position(cursor) if cursor else START
@@ -146,6 +151,16 @@ async def get_readings(
             "only JSON comes in pages: leave out `limit` and `cursor`, or accept application/json",
         )
     return await reader.file(replace(query, limit=PAGE_ROWS), media_type)
+
+
+async def _visible(platform: Platform, access: Access, points: list[int]) -> list[int]:
+    """Those of the points that the grant covers."""
+    if not access.places:
+        return points
+    async with platform.async_databases.tenant(access.context) as connection:
+        spaces = await visible_spaces_async(access, connection)
+        places = await read_places(connection, points)
+    return sorted(place["point"] for place in places if spaces is None or place["space"] in spaces)
 
 
 def _buckets(
@@ -199,8 +214,9 @@ class _Reader:
 
         async def pages() -> AsyncIterator[Sequence[Row]]:
             yield first.rows
-            after = end
+            after, watch = end, Watch(self.platform.async_databases, self.access)
             while after is not None:
+                await watch.look()
                 answer, after = await self.read(replace(query, after=after))
                 yield answer.rows
 

@@ -42,7 +42,7 @@ def signin(request: Request, platform: CurrentPlatform, body: FormBody) -> Respo
             platform.settings, "Sign-in failed", "The form was damaged on its way.", "Try again.", status=400
         )
     return_to, email = given.get("return_to", ""), normal_email(given.get("email", ""))
-    address = request.client.host if request.client else ""
+    address = sessions.address_of(request)
     again = partial(_form, request, platform, return_to, email=email)
     if not forms.is_own_form(platform.settings, request, given.get("form_token")):
         return again(message=_OLD_FORM, status=403)
@@ -72,7 +72,7 @@ def _check(
         # Without a place to return to, the analytics UI is where people want to be.
         target = forms.own_return_to(return_to) or platform.settings.ui_url
         response = RedirectResponse(target, 303)
-        sessions.start_session(core, platform.settings, request, response, account)
+        sessions.start_session(core, platform.settings, request, response, account, amr=["pwd"])
         log.info("signed in", account=str(account.id))
         return response
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from insula_platform.access import Access, Requires
+from insula_platform.access import Access, Requires, visible_spaces
 from insula_platform.paging import Page
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.spaces.schemas import Space
@@ -18,6 +18,7 @@ router = APIRouter(prefix="/api/v1/tenants/{tenant}", tags=["Spaces"], responses
 
 @router.get("/spaces")
 def get_spaces(access: Annotated[Access, Requires("devices:read")], platform: CurrentPlatform) -> Page[Space]:
-    """All spaces of the tenant, by site, building, storey and name."""
+    """All spaces that your grant covers, by site, building, storey and name."""
     with platform.databases.tenant(access.context) as session:
-        return Page(items=[Space.model_validate(space) for space in list_spaces(session)])
+        spaces = list_spaces(session, within=visible_spaces(access, session))
+    return Page(items=[Space.model_validate(space) for space in spaces])

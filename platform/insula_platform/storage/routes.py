@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from insula_platform.access import Access, Requires, RequiresOperator
+from insula_platform.access import Access, Requires, RequiresOperator, check_whole_tenant
 from insula_platform.paging import Cursor, Page, decode_cursor, encode_cursor
 from insula_platform.problems import OPERATOR_PROBLEM_RESPONSES, PROBLEM_RESPONSES
 from insula_platform.state import CurrentPlatform
@@ -21,6 +21,7 @@ router = APIRouter(prefix="/api/v1")
 @router.get("/tenants/{tenant}/storage", tags=["Readings"], responses=PROBLEM_RESPONSES)
 def get_storage(access: Annotated[Access, Requires("readings:read")], platform: CurrentPlatform) -> Storage:
     """How the tenant's storage does: how far rollups are, how long raw readings are kept, what they take."""
+    check_whole_tenant(access)
     with platform.databases.core() as core:
         return Storage.model_validate(storage_of(core, access.context.id))
 

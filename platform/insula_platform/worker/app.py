@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from datetime import timedelta
 
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.jobs import Status
@@ -15,6 +16,8 @@ from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.devices.withdrawals import add_device_tasks
 from insula_platform.link import BrokerLink
+from insula_platform.mail.delivery import add_mail_tasks
+from insula_platform.oauth.rotation import retire_superseded
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.broker import DriftMetrics, add_broker_tasks, reconcile_broker
 from insula_platform.worker.control import add_control_tasks
@@ -35,8 +38,23 @@ _FAILED_HOURS = 7 * 24
 _PURGES = (
     "DELETE FROM oauth_codes WHERE expires_at < now() - interval '1 day'",
     "DELETE FROM oauth_refresh_tokens WHERE expires_at < now() - interval '1 day'",
+    "DELETE FROM oauth_device_codes WHERE expires_at < now() - interval '1 day'",
+    "DELETE FROM revoked_tokens WHERE expires_at < now()",
+    # No access token lives for a day: of what ended then, or can bring forth nothing more, none is left.
+    "DELETE FROM oauth_grants WHERE revoked_at < now() - interval '1 day'",
+    """
+    DELETE FROM oauth_grants g WHERE created_at < now() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM oauth_codes c WHERE c.grant_id = g.id)
+    AND NOT EXISTS (SELECT FROM oauth_device_codes d WHERE d.grant_id = g.id)
+    AND NOT EXISTS (SELECT FROM oauth_refresh_tokens t WHERE t.grant_id = g.id)
+    """,
     "DELETE FROM signin_sessions WHERE expires_at < now()",
     "DELETE FROM device_certificates WHERE not_after < now() - interval '90 days'",
+    "DELETE FROM letters WHERE expires_at < now() - interval '30 days'",
+    "DELETE FROM email_links WHERE expires_at < now()",
+    "DELETE FROM passkey_challenges WHERE expires_at < now()",
+    "DELETE FROM signin_steps WHERE expires_at < now()",
+    "DELETE FROM signin_attempts WHERE ends_at < now()",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
@@ -66,8 +84,8 @@ def make_app(
     @app.periodic(cron="7 * * * *")
     @app.task(queueing_lock="purge-expired", name="purge-expired")
     async def purge_expired(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
-        """Forget codes, tokens and sign-ins that expired, and jobs that failed a while ago."""
-        await asyncio.to_thread(_purge_expired, databases)
+        """Forget codes, tokens, sign-ins and signing keys that expired, and jobs that failed a while ago."""
+        await asyncio.to_thread(_purge_expired, databases, timedelta(seconds=settings.key_overlap))
         await app.job_manager.delete_old_jobs(_FAILED_HOURS, include_failed=True)
 
     @app.periodic(cron="* * * * *")
@@ -92,14 +110,17 @@ def make_app(
     add_control_tasks(app, databases, link)
     add_lifecycle_tasks(app, settings, databases)
     add_broker_tasks(app, settings, databases, drift or DriftMetrics())
+    add_mail_tasks(app, settings, databases)
     add_storage_tasks(app, settings, metrics or StorageMetrics())
     return app
 
 
-def _purge_expired(databases: Databases) -> None:
+def _purge_expired(databases: Databases, key_overlap: timedelta) -> None:
     with databases.core() as core:
         for statement in _PURGES:
             core.execute(text(statement))
+        for kid in retire_superseded(core, key_overlap):
+            log.info("the signing key %s is retired: its last token is gone", kid)
 
 
 def prepare_all(databases: Databases) -> None:

@@ -23,7 +23,7 @@ class AuditEntry(Core):
     tenant_id: Mapped[UUID | None] = mapped_column(Uuid)
     """No reference: the entry outlives the tenant."""
     actor_kind: Mapped[str] = mapped_column(Text)
-    """`person`, `client`, `operator` or `system`."""
+    """`person`, `client`, `key`, `operator` or `system`."""
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     """What was done, as `thing.verb`: `tenant.suspended`."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from insula_tenants.audit.models import AuditEntry
 
-ActorKind = Literal["person", "client", "operator", "system"]
+ActorKind = Literal["person", "client", "key", "operator", "system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Actor:
 
     kind: ActorKind
     id: str
-    """The account's or client's id; for the system, the part of it that acts."""
+    """The account's, client's or API key's id; for the system, the part of it that acts."""
     address: str | None = None
     """Where the request came from."""
     request_id: str | None = None

@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int], object]
 """Told the step at hand, the readings that are done, and how many there are."""
 
 _PEOPLE = text(
-    "SELECT accounts.email, accounts.name, memberships.role, memberships.created_at"
+    "SELECT accounts.email, accounts.name, memberships.role, memberships.places, memberships.created_at"
     " FROM memberships JOIN accounts ON accounts.id = memberships.account_id"
     " WHERE memberships.tenant_id = :id ORDER BY accounts.email"
 )

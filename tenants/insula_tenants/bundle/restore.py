@@ -249,11 +249,12 @@ def _publish(
 
 
 _MEMBERSHIP = text(
-    "INSERT INTO insula.memberships (account_id, tenant_id, role, created_at)"
-    " SELECT accounts.id, :tenant, person.role, person.created_at"
-    " FROM jsonb_to_record(CAST(:person AS jsonb)) AS person (email text, role text, created_at timestamptz)"
+    "INSERT INTO insula.memberships (account_id, tenant_id, role, places, created_at)"
+    " SELECT accounts.id, :tenant, person.role, person.places, person.created_at"
+    " FROM jsonb_to_record(CAST(:person AS jsonb))"
+    " AS person (email text, role text, places jsonb, created_at timestamptz)"
     " JOIN insula.accounts ON accounts.email = person.email"
-    " ON CONFLICT (account_id, tenant_id) DO UPDATE SET role = excluded.role"
+    " ON CONFLICT (account_id, tenant_id) DO UPDATE SET role = excluded.role, places = excluded.places"
 )
 
 

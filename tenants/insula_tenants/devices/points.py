@@ -132,18 +132,21 @@ def add_point(session: Session, device: str, point: NewPoint) -> PointView:
     return find_point(session, row.id)
 
 
-def find_point(session: Session, point_id: int) -> PointView:
-    """The point of this id; `NotFound` when there is none."""
-    row = session.execute(_VIEW.where(Point.id == point_id)).one_or_none()
+def find_point(session: Session, point_id: int, *, within: Collection[int] | None = None) -> PointView:
+    """The point of this id; `NotFound` when there is none, or with `within` none in these spaces."""
+    query = _VIEW.where(Point.id == point_id)
+    if within is not None:
+        query = query.where(Device.space_id.in_(within))
+    row = session.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"there is no point {point_id}")
     return PointView(*row)
 
 
-def lock_point(session: Session, point_id: int) -> PointView:
-    """The point as it is, and stays until the transaction ends; `NotFound` when there is none."""
+def lock_point(session: Session, point_id: int, *, within: Collection[int] | None = None) -> PointView:
+    """`find_point`, and it stays as it is until the transaction ends."""
     session.execute(select(Point.id).where(Point.id == point_id).with_for_update())
-    return find_point(session, point_id)
+    return find_point(session, point_id, within=within)
 
 
 def change_point(session: Session, point_id: int, changes: Mapping[str, Any]) -> PointView:

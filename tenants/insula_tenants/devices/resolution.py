@@ -35,13 +35,17 @@ def resolve_points(
     *,
     most: int,
     allowance: Allowance,
+    within: Collection[int] | None = None,
     make: bool = True,
 ) -> Resolved:
     """The points of `wanted` (device's slug → names). A device has at most `most` points by being named.
 
-    New ones end where the tenant's allowance does. With `make` the missing ones are made, else only told.
+    New ones end where the tenant's allowance does. With `within`, devices outside of these spaces are none.
+    With `make` the missing ones are made, else only told.
     """
     query = select(Device.slug, Device.id).where(Device.slug.in_(list(wanted)))
+    if within is not None:
+        query = query.where(Device.space_id.in_(within))
     devices: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
     resolved = Resolved(devices=set(devices))
     resolved.ids = _known(session, wanted, devices)
@@ -70,9 +74,14 @@ def resolve_points(
     return resolved
 
 
-def known_points(session: Session, ids: Collection[int]) -> set[int]:
-    """Those of these ids that are points."""
-    return set(session.scalars(select(Point.id).where(Point.id.in_(list(ids)))))
+def known_points(
+    session: Session, ids: Collection[int], *, within: Collection[int] | None = None
+) -> set[int]:
+    """Those of these ids that are points; with `within` only of devices in these spaces."""
+    query = select(Point.id).where(Point.id.in_(list(ids)))
+    if within is not None:
+        query = query.join(Device, Device.id == Point.device_id).where(Device.space_id.in_(within))
+    return set(session.scalars(query))
 
 
 def _known(

@@ -13,16 +13,26 @@ from sqlalchemy.orm import Session
 
 from insula_tenants.errors import InvalidInput
 from insula_tenants.invitations.models import Invitation
+from insula_tenants.spaces.places import Places
 
 LIFETIME = timedelta(days=14)
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
 
-def invite(core: Session, tenant_id: UUID, email: str, role: str) -> str:
+def invite(
+    core: Session,
+    tenant_id: UUID,
+    email: str,
+    role: str,
+    *,
+    places: Places | None = None,
+    invited_by: UUID | None = None,
+) -> str:
     """Invite a person, in place of an open invitation they had; the token, which is shown this once.
 
-    Raises `InvalidInput` for an unusable address.
+    With `places` they will have the role there alone. `invited_by` is the account that invites, None for the
+    operator and for programs. Raises `InvalidInput` for an unusable address.
     """
     address = check_email(email)
     core.execute(
@@ -36,6 +46,8 @@ def invite(core: Session, tenant_id: UUID, email: str, role: str) -> str:
             tenant_id=tenant_id,
             email=address,
             role=role,
+            places=places.told if places is not None else None,
+            invited_by=invited_by,
             token_hash=token_hash(token),
             expires_at=datetime.now(UTC) + LIFETIME,
         )
@@ -55,6 +67,14 @@ def open_invitation(core: Session, token: str) -> Invitation | None:
         )
         .with_for_update()
     )
+
+
+def renew_token(invitation: Invitation) -> str:
+    """Give the invitation another token and its whole life again; the link before is void."""
+    token = secrets.token_urlsafe(32)
+    invitation.token_hash = token_hash(token)
+    invitation.expires_at = datetime.now(UTC) + LIFETIME
+    return token
 
 
 def token_hash(token: str) -> str:

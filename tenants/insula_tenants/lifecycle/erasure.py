@@ -256,6 +256,7 @@ def _in_a_line(error: Exception) -> str:
 
 
 _CLOSE = (
+    "DELETE FROM oauth_consents WHERE tenant_id = CAST(:id AS uuid)",
     "DELETE FROM oauth_grants WHERE tenant_id = CAST(:id AS uuid)",
     "DELETE FROM oauth_clients WHERE tenant_id = CAST(:id AS uuid)",
     "DELETE FROM memberships WHERE tenant_id = CAST(:id AS uuid)",

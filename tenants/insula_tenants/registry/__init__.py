@@ -1,5 +1,17 @@
 """The registry of tenants: where each lives, and the one place that mints a `TenantContext`."""
 
+from insula_tenants.registry.bearers import (
+    Bearer,
+    KeyBearer,
+    NoLongerGood,
+    Person,
+    Program,
+    ResolvedBearer,
+    resolve_bearer,
+    resolve_bearers,
+    resolve_operator_async,
+    resolve_tenant_async,
+)
 from insula_tenants.registry.creation import CreatedTenant, create_tenant, resume_creations
 from insula_tenants.registry.models import Plan, Tenant
 from insula_tenants.registry.service import (
@@ -14,7 +26,6 @@ from insula_tenants.registry.service import (
     resolve_closed_or_open,
     resolve_many,
     resolve_tenant,
-    resolve_tenant_async,
     resolve_tenant_by_id,
     why_closed,
     why_closed_async,
@@ -25,16 +36,25 @@ __all__ = [
     "CREATING",
     "DELETING",
     "SUSPENDED",
+    "Bearer",
     "ClosedTenant",
     "CreatedTenant",
+    "KeyBearer",
+    "NoLongerGood",
+    "Person",
     "Plan",
+    "Program",
+    "ResolvedBearer",
     "Tenant",
     "closed_tenants",
     "create_tenant",
     "find_tenant",
     "list_tenants",
+    "resolve_bearer",
+    "resolve_bearers",
     "resolve_closed_or_open",
     "resolve_many",
+    "resolve_operator_async",
     "resolve_tenant",
     "resolve_tenant_async",
     "resolve_tenant_by_id",

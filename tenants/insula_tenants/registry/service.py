@@ -31,10 +31,7 @@ from insula_tenants.registry.models import Tenant
 
 CREATING, ACTIVE, SUSPENDED, DELETING = "creating", "active", "suspended", "deleting"
 
-_RESOLVE = (
-    "SELECT id, slug, database, schema_version, status, status_reason, delete_after, tenants.quotas,"
-    " plans.quotas AS of_plan FROM tenants JOIN plans ON plans.name = tenants.plan WHERE slug = %s"
-)
+_COLUMNS = ("id", "slug", "database", "schema_version", "status", "status_reason", "delete_after", "quotas")
 
 _CLOSED_OF = "SELECT id, slug, status, status_reason, delete_after FROM tenants WHERE id = ANY(%s)"
 
@@ -92,16 +89,11 @@ def resolve_many(
     return resolved
 
 
-async def resolve_tenant_async(
-    connection: psycopg.AsyncConnection[dict[str, Any]], slug: str
-) -> ResolvedTenant:
-    """`resolve_tenant` on a connection of `AsyncDatabases.core`, with the limits, in one statement."""
-    row: dict[str, Any] | None = None
-    if is_slug(slug):
-        row = await (await connection.execute(_RESOLVE, (slug,))).fetchone()
-    of_plan = row.pop("of_plan") if row else {}
-    tenant = Tenant(**row) if row else None
-    return ResolvedTenant(_open(tenant, slug), (of_plan, tenant.quotas if tenant else {}))
+def opened(row: Mapping[str, Any] | None, slug: str) -> ResolvedTenant:
+    """The tenant of a row with the columns of `tenants`, and `of_plan`; errors as `resolve_tenant`."""
+    tenant = Tenant(**{name: row[name] for name in _COLUMNS}) if row else None
+    context = _open(tenant, slug)
+    return ResolvedTenant(context, (row["of_plan"], row["quotas"]) if row else ({}, {}))
 
 
 async def why_closed_async(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
@@ -40,8 +41,8 @@ def ensure_space(
     return _ensure(session, Space, storey_id=storey_row.id, name=name).id
 
 
-def list_spaces(session: Session) -> list[SpaceView]:
-    """All spaces, by site, building, level and name."""
+def list_spaces(session: Session, *, within: Collection[int] | None = None) -> list[SpaceView]:
+    """All spaces, or those of these ids, by site, building, level and name."""
     query = (
         select(
             Space.id,
@@ -56,6 +57,8 @@ def list_spaces(session: Session) -> list[SpaceView]:
         .join(Site, Site.id == Building.site_id)
         .order_by(Site.name, Building.name, Storey.level, Space.name, Space.id)
     )
+    if within is not None:
+        query = query.where(Space.id.in_(within))
     return [SpaceView(*row) for row in session.execute(query)]
 
 

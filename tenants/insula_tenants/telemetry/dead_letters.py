@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from insula_tenants.devices.models import Device
 from insula_tenants.errors import Conflict, NotFound
 from insula_tenants.telemetry.models import DeadLetter, DeadLetterDrops
 from insula_tenants.telemetry.reasons import Reason
@@ -27,6 +28,8 @@ class Which:
     """Included."""
     ending: datetime | None = None
     """Not included."""
+    within: frozenset[int] | None = None
+    """Only of devices in these spaces; None for those of devices that nobody knows, too."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same for SQL."""
@@ -39,7 +42,14 @@ class Which:
             found.append(DeadLetter.last_received_at >= self.starting)
         if self.ending is not None:
             found.append(DeadLetter.last_received_at < self.ending)
+        if self.within is not None:
+            devices = select(Device.slug).where(Device.space_id.in_(self.within))
+            found.append(DeadLetter.device.in_(devices))
         return found
+
+
+ALL = Which()
+"""Every dead letter of the tenant."""
 
 
 class LetterView(NamedTuple):
@@ -86,9 +96,9 @@ def list_letters(
     return [LetterView(*row) for row in session.execute(query.order_by(DeadLetter.id.desc()).limit(limit))]
 
 
-def find_letter(session: Session, letter_id: int) -> tuple[LetterView, bytes]:
-    """A dead letter and its payload; `NotFound` when there is none of this id."""
-    row = session.execute(_view().where(DeadLetter.id == letter_id)).one_or_none()
+def find_letter(session: Session, letter_id: int, which: Which = ALL) -> tuple[LetterView, bytes]:
+    """A dead letter and its payload; `NotFound` when there is none of this id among those that match."""
+    row = session.execute(_view().where(DeadLetter.id == letter_id, *which.conditions())).one_or_none()
     payload = session.scalar(select(DeadLetter.payload).where(DeadLetter.id == letter_id))
     if row is None or payload is None:
         raise _not_found(letter_id)
@@ -120,9 +130,12 @@ def request_replay(session: Session, which: Which) -> Sequence[int]:
     return _run(session, _mark().where(*which.conditions(), ~_CUT_OFF))
 
 
-def request_replay_of(session: Session, letter_id: int) -> None:
-    """Mark one. Raises `NotFound`, and `Conflict` when only the beginning of its payload was kept."""
-    letter, _ = find_letter(session, letter_id)
+def request_replay_of(session: Session, letter_id: int, which: Which = ALL) -> None:
+    """Mark one of those that match.
+
+    Raises `NotFound`, and `Conflict` when only the beginning of its payload was kept.
+    """
+    letter, _ = find_letter(session, letter_id, which)
     if letter.cut_off:
         raise Conflict(
             f"only the beginning of this payload of {letter.payload_bytes} bytes was kept: "
@@ -144,9 +157,10 @@ def discard(session: Session, which: Which) -> int:
     return len(_run(session, delete(DeadLetter).where(*which.conditions()).returning(DeadLetter.id)))
 
 
-def discard_one(session: Session, letter_id: int) -> None:
-    """Throw one away; `NotFound` when there is none of this id."""
-    if not _run(session, delete(DeadLetter).where(DeadLetter.id == letter_id).returning(DeadLetter.id)):
+def discard_one(session: Session, letter_id: int, which: Which = ALL) -> None:
+    """Throw one away; `NotFound` when there is none of this id among those that match."""
+    wanted = delete(DeadLetter).where(DeadLetter.id == letter_id, *which.conditions())
+    if not _run(session, wanted.returning(DeadLetter.id)):
         raise _not_found(letter_id)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -85,14 +85,23 @@ async def read_latest(
     device: str | None = None,
     space: int | None = None,
     points: Sequence[int] | None = None,
+    within: Collection[int] | None = None,
     after: int = 0,
     limit: int = 1000,
 ) -> list[DictRow]:
     """The newest reading of each point: rows of point, device, name, time, value, in_range, by point.
 
-    `in_range` says whether the value lies in the point's range; None when nobody said what that is.
+    With `within` only of devices in these spaces. `in_range` says whether the value lies in the point's
+    range; None when nobody said what that is.
     """
-    parameters = {"device": device, "space": space, "points": points, "after": after, "limit": limit}
+    parameters = {
+        "device": device,
+        "space": space,
+        "points": points,
+        "within": list(within) if within is not None else None,
+        "after": after,
+        "limit": limit,
+    }
     cursor = await connection.execute(statement("latest"), parameters)
     return await cursor.fetchall()
 
