@@ -64,7 +64,10 @@ class HealthNotes:
     def _run(self) -> None:
         while True:
             ending = self._stopping.wait(EVERY)
-            self.flush()
+            try:
+                self.flush()
+            except Exception:  # this thread must not end: nobody would notice
+                log.exception("the health of devices is not written down")
             if ending:
                 return
 

@@ -188,6 +188,7 @@ def orders_waiting(session: Session, *, limit: int = 1000) -> list[Order]:
         .outerjoin(DevicePresence, DevicePresence.device_id == Command.device_id)
         .where(
             Command.state == "waiting",
+            Device.state != "decommissioned",
             or_(Command.expires_at > func.now(), Command.expires_at.is_(None)),
             # One that waits alone had nobody at the broker to be kept for; till the device is there again.
             or_(~Command.deliver_when_back, Command.sent_at.is_(None), DevicePresence.connected),

@@ -110,10 +110,11 @@ def publish_desired(session: Session, slug: str, send: Callable[[bytes], None]) 
 
 
 def unpublished(session: Session, *, limit: int = 1000) -> list[str]:
-    """Devices whose desired state the broker has not acknowledged, the longest waiting first."""
+    """Devices in use whose desired state the broker has not acknowledged, the longest waiting first."""
     query = (
         select(Device.slug)
         .join(DesiredOutbox, DesiredOutbox.device_id == Device.id)
+        .where(Device.state != "decommissioned")
         .order_by(DesiredOutbox.since, Device.id)
         .limit(limit)
     )
