@@ -8,10 +8,19 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from insula_ingest.settings import IngestSettings
 from insula_tenants.audit import SYSTEM
-from insula_tenants.commands import CommandView, NewCommand, add_command, cancel_command, find_command
+from insula_tenants.commands import (
+    CommandView,
+    NewCommand,
+    add_command,
+    cancel_command,
+    find_command,
+    note_sent,
+    orders_waiting,
+)
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import create_device
 from insula_tenants.diagnostics.service import Findings, collect
@@ -226,14 +235,25 @@ def test_results_for_commands_of_others_are_refused(devices: Deployment, say: Ca
 
 
 def test_time_begins_when_the_device_is_back(devices: Deployment, say: Callable[..., None]) -> None:
+    """What the broker may have forgotten by then is to be sent again, and its time begins with that."""
     say("clock-1", "status", b"offline")
     eventually(lambda: presence(devices, "clock-1").state == "offline")
-    waits = command(devices, "clock-1", deliver_when_back=True, timeout=30)
-    assert waits.expires_at is None
+    kept, forgotten = (command(devices, "clock-1", deliver_when_back=True, timeout=30) for _ in range(2))
+    with devices.databases.tenant(devices.acme) as session:
+        note_sent(session, [kept.id, forgotten.id])
+        session.execute(
+            text("UPDATE commands SET sent_at = now() - interval '2 hours' WHERE key = :key"),
+            {"key": forgotten.id},
+        )
+    assert found(devices, kept).expires_at is None
     say("clock-1", "status", b"online")
-    eventually(lambda: found(devices, waits).expires_at)
-    at_once = command(devices, "clock-1", deliver_when_back=True, timeout=30)
-    assert at_once.expires_at is not None, "the device is there: its time begins now"
+    eventually(lambda: found(devices, kept).expires_at)
+    assert (found(devices, kept).state, found(devices, forgotten).state) == ("sent", "waiting")
+    assert found(devices, forgotten).expires_at is None
+    with devices.databases.tenant(devices.acme) as session:
+        assert [order.id for order in orders_waiting(session) if order.device == "clock-1"] == [forgotten.id]
+        note_sent(session, [forgotten.id])
+    assert found(devices, forgotten).expires_at is not None, "the device is there: its time begins now"
 
 
 def test_unknown_devices_are_dead_letters(devices: Deployment, say: Callable[..., None]) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from insula_tenants.commands.models import Command
-from insula_tenants.commands.service import OPEN
+from insula_tenants.commands.service import OPEN, from_now
 from insula_tenants.errors import InvalidInput
 from insula_tenants.twins.states import check_json
 
+SURE_FOR = timedelta(hours=1)
+"""For how long a broker is taken to have what it was sent for a device that is away."""
 MAX_RESULT_BYTES = 32 * 1024
 MAX_ERROR = 2000
 """Characters of an error that are kept."""
@@ -68,14 +70,18 @@ def store_result(session: Session, device_id: int, new: NewResult, at: datetime)
 
 
 def begin_time(session: Session, device_ids: Collection[int]) -> None:
-    """These devices are back: from here on they have the timeout of each command that waited for them."""
+    """These devices are back: from here on they have the timeout of each command that was kept for them.
+
+    A broker keeps a device's session for a limited time. So what was sent longer than `SURE_FOR` ago waits to
+    be sent again, and its time begins then; a device does a command of one id once.
+    """
+    lately = Command.sent_at > func.now() - SURE_FOR
     session.execute(
         update(Command)
-        .where(
-            Command.device_id.in_(device_ids),
-            Command.state.in_(OPEN),
-            Command.expires_at.is_(None),
+        .where(Command.device_id.in_(device_ids), Command.state == "sent", Command.expires_at.is_(None))
+        .values(
+            state=case((lately, "sent"), else_="waiting"),
+            expires_at=case((lately, from_now())),
         )
-        .values(expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Command.timeout))
         .execution_options(synchronize_session=False)
     )

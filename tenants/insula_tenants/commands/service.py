@@ -100,9 +100,6 @@ def add_command(session: Session, slug: str, new: NewCommand, *, actor: Actor) -
     waiting = select(func.count()).where(Command.device_id == device_id, Command.state.in_(OPEN))
     if (session.scalar(waiting) or 0) >= MOST_OPEN:
         raise Conflict(f"{MOST_OPEN} commands of device {slug!r} are open: cancel some, or wait for results")
-    there = not new.deliver_when_back or bool(
-        session.scalar(select(DevicePresence.connected).where(DevicePresence.device_id == device_id))
-    )
     command = Command(
         device_id=device_id,
         name=new.name,
@@ -111,7 +108,7 @@ def add_command(session: Session, slug: str, new: NewCommand, *, actor: Actor) -
         deliver_when_back=new.deliver_when_back,
         actor_kind=actor.kind,
         actor=actor.id,
-        expires_at=datetime.now(UTC) + timedelta(seconds=new.timeout) if there else None,
+        expires_at=None if new.deliver_when_back else datetime.now(UTC) + timedelta(seconds=new.timeout),
     )
     session.add(command)
     session.flush()
@@ -199,8 +196,14 @@ def orders_waiting(session: Session, *, limit: int = 1000) -> list[Order]:
 
 
 def note_sent(session: Session, commands: Collection[UUID]) -> None:
-    """The broker has these."""
-    _note(session, commands, {"state": "sent", "sent_at": func.now()})
+    """The broker has these. For a device that is there, the time of those that wait for it begins."""
+    connected = (
+        select(DevicePresence.connected)
+        .where(DevicePresence.device_id == Command.device_id)
+        .scalar_subquery()
+    )
+    begins = func.coalesce(Command.expires_at, case((connected, from_now())))
+    _note(session, commands, {"state": "sent", "sent_at": func.now(), "expires_at": begins})
 
 
 def note_nobody(session: Session, order: Order) -> None:
@@ -231,6 +234,11 @@ def tidy_commands(session: Session) -> None:
         .where(Command.ended_at < func.now() - KEPT)
         .execution_options(synchronize_session=False)
     )
+
+
+def from_now() -> ColumnElement[datetime]:
+    """When a command is over whose time begins now."""
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Command.timeout)
 
 
 def _note(session: Session, commands: Collection[UUID], values: dict[str, Any]) -> None:
