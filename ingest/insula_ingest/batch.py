@@ -21,6 +21,8 @@ from insula_tenants.telemetry.write import NewDeadLetter, TenantBatch
 log = logging.getLogger(__name__)
 
 _DETAILS_SHOWN = 5
+NO_LAG = 2**63
+"""More microseconds than any message is behind."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +33,16 @@ class Route:
     device: str
     gateway: str | None = None
     account: Account = field(default_factory=Account)
+    heard_at: int = 0
+    """Receipt of the last message that was taken, in microseconds; 0 before the first. This and what follows
+    is for `health`, which writes it down."""
+    lag: int = NO_LAG
+    """The least time from what a message names to its receipt, in microseconds."""
+    throttled: int = 0
+    """Messages over a limit that are not written down."""
+    throttled_at: int = 0
+    written_at: int = 0
+    """`heard_at`, as it was last written down."""
 
 
 Item = tuple[Route, Message]
@@ -171,6 +183,8 @@ class Builder:
 
     def _throttle(self, draft: Draft, route: Route, message: Message, over: str, now: float) -> None:
         draft.throttled += 1
+        route.throttled += 1
+        route.throttled_at = message.received_at
         if self._door.tells(route.account, now):
             rejected = Rejected(
                 Reason.OVER_QUOTA,
@@ -221,7 +235,9 @@ class Builder:
                 self._letter(draft, route, message, [_refusal(route, entry)], 0, now)
                 continue
             devices.add(entry.id)
-            received_at = message.received_at
+            received_at = route.heard_at = message.received_at
+            if decoded.values and (named := decoded.values[-1][1]) is not None:
+                route.lag = min(route.lag, received_at - named)
             oldest = allowance.kept_from(received_at)
             points = entry.points
             refused: dict[str, Rejected] = {}

@@ -4,9 +4,9 @@
 
     MqttSource ─► IngestService ─► Lane (one a database)
     network       routes by topic   FairQueue ─► Builder (door, codecs, registry) ─► Store ─► commit
-        ▲                                                                                      │
+        ▲   └─► TwinPath: reported states, statuses, results ─► commit                         │
         └──────────────── acknowledgements ◄───────────────────────────────────────────────────┤
-                                                         metering, live values ◄───────────────┘
+                                          metering, live values, health ◄──────────────────────┘
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import FrameType
 from insula_ingest import metrics
 from insula_ingest.batch import Builder, Item, Part, Route
 from insula_ingest.door import Door
+from insula_ingest.health import HealthNotes
 from insula_ingest.lane import Lane
 from insula_ingest.live import LiveValues
 from insula_ingest.messages import Message, address_of
@@ -31,7 +32,9 @@ from insula_ingest.replays import Replays
 from insula_ingest.settings import IngestSettings
 from insula_ingest.tenants import TenantEntry, TenantRegistry
 from insula_ingest.transport import SHARE, MqttSource
+from insula_ingest.twins import FILTERS, TwinPath
 from insula_ingest.writer import Home, Store
+from insula_tenants.broker.rules import BROKER_LOG
 from insula_tenants.broker.topics import LIVE_WANTED, REPLAY
 from insula_tenants.database import MAIN, Databases
 from insula_tenants.telemetry.trimming import DeadLetterBounds
@@ -66,8 +69,20 @@ class IngestService:
             acknowledge=self._source.acknowledge,
             stored=self._live.stored,
         )
-        self._hear_the_platform()
+        self._twins = TwinPath(
+            settings,
+            self._databases,
+            self._tenants,
+            self._outages,
+            acknowledge=self._source.acknowledge,
+            throttled=self._throttled,
+            is_behind=lambda: self._source.is_behind,
+        )
         self._routes: dict[str, Route] = {}
+        self._health = HealthNotes(self._databases, self._outages, lambda: list(self._routes.values()))
+        self._hear_the_platform()
+        self._source.handle_shared(FILTERS, "tenants/", self._twins.receive)
+        self._source.handle_if_allowed(BROKER_LOG, BROKER_LOG, self._hear_the_broker)
         bounds = DeadLetterBounds(settings.dead_letters_rows, settings.dead_letters_bytes)
         self._homes = [Home(name, url, bounds) for name, url in urls.items()]
         self._lanes = {home.name: self._lane(home) for home in self._homes}
@@ -93,6 +108,8 @@ class IngestService:
             for lane in self._lanes.values():
                 lane.start()
             self._replays.start()
+            self._twins.start()
+            self._health.start()
             self._source.start()
             watch.start()
             while not self._stopping.is_set():
@@ -111,7 +128,9 @@ class IngestService:
         for lane in self._lanes.values():
             lane.stop()
         self._replays.stop()
+        self._twins.stop()
         self._source.stop()
+        self._health.stop()
         self._metering.stop()
         for home in self._homes:
             home.close()
@@ -125,6 +144,10 @@ class IngestService:
 
     def _wanted(self, message: Message) -> None:
         self._live.wanted(message)
+        self._source.acknowledge([message])
+
+    def _hear_the_broker(self, message: Message) -> None:
+        self._health.hear(message.payload)
         self._source.acknowledge([message])
 
     def _lane(self, home: Home) -> Lane:

@@ -68,6 +68,8 @@ class MqttSource:
             (shared, list(TELEMETRY)) if settings.ingest_share else (list(TELEMETRY), shared)
         )
         self._handlers: dict[str, Handler] = {}
+        self._optional: list[str] = []
+        self._optional_mid: int | None = None
         self._session = 0
         self._chunks: deque[list[Message]] = deque()
         self._received = threading.Condition()
@@ -84,9 +86,25 @@ class MqttSource:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def handle(self, topic_filter: str, prefix: str, handler: Handler) -> None:
-        """Before `start`: subscribe to `topic_filter` too; what begins with `prefix` goes to `handler`."""
+        """Before `start`: subscribe to `topic_filter` too; what begins with `prefix` goes to `handler`.
+
+        Telemetry never does.
+        """
         self._filters.append(topic_filter)
         self._handlers[prefix] = handler
+
+    def handle_if_allowed(self, topic_filter: str, prefix: str, handler: Handler) -> None:
+        """`handle` at QoS 0 for what a broker may not have, or not give us: then it is done without."""
+        self._optional.append(topic_filter)
+        self._handlers[prefix] = handler
+
+    def handle_shared(self, topic_filters: Iterable[str], prefix: str, handler: Handler) -> None:
+        """`handle` for what one of the ingest processes is to take, where there are several."""
+        for topic_filter in topic_filters:
+            filters = SHARE + topic_filter, topic_filter
+            wanted, other = filters if self._settings.ingest_share else filters[::-1]
+            self.handle(wanted, prefix, handler)
+            self._others.append(other)
 
     def start(self) -> None:
         """Connect in the background; keep trying until the broker is there."""
@@ -283,7 +301,7 @@ class MqttSource:
     def _hand_over(self, arrived: list[Message]) -> None:
         if not arrived:
             return
-        telemetry = [message for message in arrived if message.topic.startswith("tenants/")]
+        telemetry = [message for message in arrived if message.topic.endswith("/telemetry")]
         with self._received:
             self._in_flight += len(arrived)
             self._bytes += sum(len(message.payload) for message in arrived)
@@ -291,13 +309,16 @@ class MqttSource:
             self._received.notify()
         if len(telemetry) < len(arrived):
             for message in arrived:
-                for prefix, handler in self._handlers.items():
-                    if message.topic.startswith(prefix):
-                        handler(message)
-                        break
-                else:
-                    log.warning("a message on %s, which nobody takes; dropped", message.topic)
-                    self.acknowledge([message])
+                if not message.topic.endswith("/telemetry"):
+                    self._handle(message)
+
+    def _handle(self, message: Message) -> None:
+        for prefix, handler in self._handlers.items():
+            if message.topic.startswith(prefix):
+                handler(message)
+                return
+        log.warning("a message on %s, which nobody takes; dropped", message.topic)
+        self.acknowledge([message])
 
     def _wake(self) -> None:
         with suppress(BlockingIOError, OSError):
@@ -312,14 +333,18 @@ class MqttSource:
         self._connected = True
         # Again on every connect: the broker may have lost its sessions.
         client.subscribe([(each, 1) for each in self._filters])
+        if self._optional:
+            _, self._optional_mid = client.subscribe([(each, 0) for each in self._optional])
         if self._five:
             # The session may have them from before INSULA_INGEST_SHARE was changed, and each message would
             # come twice. After the subscription, so that there is no moment without one.
             client.unsubscribe(self._others)
 
     def _on_subscribe(
-        self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
+        self, _client: mqtt.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
+        if mid == self._optional_mid:
+            return
         if any(code.is_failure for code in codes):
             self._outage(f"the broker refuses the subscription: {codes[0]}")
             return

@@ -28,6 +28,7 @@ from insula_platform.bundles.routes import router as bundles
 from insula_platform.certificates.routes import lists as certificate_lists
 from insula_platform.certificates.routes import router as certificates
 from insula_platform.clients.routes import router as clients
+from insula_platform.commands.routes import router as commands
 from insula_platform.consents.pages import router as consents
 from insula_platform.dead_letters.routes import router as dead_letters
 from insula_platform.device_imports.routes import router as device_imports
@@ -35,6 +36,8 @@ from insula_platform.devices.credential_routes import router as credentials
 from insula_platform.devices.point_routes import router as points
 from insula_platform.devices.routes import router as devices
 from insula_platform.devices.type_routes import router as device_types
+from insula_platform.diagnostics.refusals import RefusalBook
+from insula_platform.diagnostics.routes import router as diagnostics
 from insula_platform.enrolment.claim_routes import public as claiming
 from insula_platform.enrolment.claim_routes import router as claim_batches
 from insula_platform.enrolment.enrolment_routes import public as announcing
@@ -59,6 +62,7 @@ from insula_platform.oauth.routes import router as oauth_routes
 from insula_platform.oauth.verified import VerifiedTokens
 from insula_platform.operator.quota_routes import router as operator_quotas
 from insula_platform.operator.routes import router as operator
+from insula_platform.presence.routes import router as presence
 from insula_platform.rate_limit import RateLimiter, RateLimitFields, document_fields
 from insula_platform.readings.routes import router as readings
 from insula_platform.reference.routes import STATIC as REFERENCE_STATIC
@@ -73,6 +77,7 @@ from insula_platform.signin.throttle import Throttle
 from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
 from insula_platform.storage.routes import router as storage
+from insula_platform.twins.routes import router as twins
 from insula_platform.usage.routes import router as usage
 from insula_tenants.administration import Administration
 from insula_tenants.broker import broker_access
@@ -125,6 +130,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
         hub = LiveHub(async_databases, link, most=settings.live_streams_per_tenant)
         meter = Meter(databases)
         refusals = Refusals()
+        refusal_book = RefusalBook(databases, refusals)
         await async_databases.open()
         app.state.platform = Platform(
             settings=settings,
@@ -143,14 +149,13 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             federation=federation(settings),
             refusals=refusals,
         )
-        if settings.broker_callback_secret is not None:
-            decisions = Decisions(DeviceLogins(databases), settings.broker_services, refusals)
-            app.include_router(callback_routes(decisions, settings.broker_callback_secret))
+        _answer_the_broker(app, settings, databases, refusals)
         hub.start()
         if link is not None:
             link.start()
         keeping = asyncio.create_task(hub.keep(), name="live")
         metering = asyncio.create_task(meter.keep(), name="metering")
+        writing = asyncio.create_task(refusal_book.keep(), name="refusals")
         try:
             yield
         finally:
@@ -160,6 +165,8 @@ def create_app(settings: PlatformSettings) -> FastAPI:
                 await asyncio.to_thread(link.stop)
             meter.stop()
             await metering
+            refusal_book.stop()
+            await writing
             await async_databases.close()
             databases.close()
             app.state.platform.federation.close()
@@ -182,6 +189,15 @@ def create_app(settings: PlatformSettings) -> FastAPI:
     app.add_middleware(RequestLog)
     describe(app)
     return app
+
+
+def _answer_the_broker(
+    app: FastAPI, settings: PlatformSettings, databases: Databases, refusals: Refusals
+) -> None:
+    """The routes of a broker that asks over HTTP, where there is one."""
+    if settings.broker_callback_secret is not None:
+        decisions = Decisions(DeviceLogins(databases), settings.broker_services, refusals)
+        app.include_router(callback_routes(decisions, settings.broker_callback_secret))
 
 
 def include_routers(app: FastAPI) -> None:
@@ -212,6 +228,10 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(announcing)
     app.include_router(enrolments)
     app.include_router(provisioning_keys)
+    app.include_router(twins)
+    app.include_router(commands)
+    app.include_router(presence)
+    app.include_router(diagnostics)
     app.include_router(readings)
     app.include_router(backfill)
     app.include_router(live)

@@ -73,10 +73,13 @@ class PlatformSettings(AddressSettings):
     )
     live_mqtt_username: str = Field(
         default="insula-platform",
-        description="The broker login by which the API hears live values and has dead letters replayed.",
+        description="The broker login by which API and worker speak to devices, hear live values and have "
+        "dead letters replayed.",
     )
     live_mqtt_password: SecretStr | None = Field(
-        default=None, description="Its password. Without it there are neither live values nor replays."
+        default=None,
+        description="Its password. Without it devices are told nothing, and there are neither live values "
+        "nor replays.",
     )
     certificate_days: int = Field(
         default=30, ge=1, le=825, description="Days that a device's certificate is good for."

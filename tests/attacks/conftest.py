@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -26,15 +26,18 @@ from insula_platform.people import Account, add_member, create_account
 from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
+from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
-from insula_tenants.devices import NewPoint, create_device, list_points, set_password
+from insula_tenants.devices import Device, NewPoint, create_device, list_points, set_password
 from insula_tenants.enrolment.models import ClaimBatch, ClaimCode, Enrolment, ProvisioningKey
 from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
+from insula_tenants.presence.arrivals import NewStatus, store_statuses
 from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import ensure_space
 from insula_tenants.telemetry.dead_letters import Which, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from insula_tenants.twins import change_desired
 from insula_tenants.usage import add_usage
 from tests.attacks.api import Attacker
 from tests.attacks.intruder import Intruder
@@ -61,6 +64,8 @@ class House:
     """Its dead letter's id."""
     export: UUID
     """An export that is done; its bundle holds the word."""
+    command: UUID
+    """A command to its device."""
     member: UUID
     """The account of its engineer, whose address and name have the word."""
     api_key: UUID
@@ -165,6 +170,12 @@ def _furnish(
         )
         set_password(session, device, f"password {secret}")
         point = list_points(session, device=device)[0].id
+        command = add_command(session, device, NewCommand("show", {"text": secret}), actor=SYSTEM).id
+        change_desired(session, device, {"text": secret})
+        for number in range(others + 1):
+            connected = number % 2 == 0
+            at = READ_AT[0] + timedelta(seconds=number)
+            store_statuses(session, [NewStatus(_id_of(session, device), connected, at)])
     batch = TenantBatch(context)
     for at in READ_AT:
         batch.readings[point, round(at.timestamp() * 1e6)] = value
@@ -194,7 +205,7 @@ def _furnish(
         enrolment = enrolment_of(core, context, secret)
     waiting = waiting_of(deployment, context, secret, enrolment[-1])
     rest = (*people, *program, *sign_on, *enrolment, waiting)
-    return House(context, device, secret, value, point, space, letter, export, *rest)
+    return House(context, device, secret, value, point, space, letter, export, command, *rest)
 
 
 def _program(core: Session, context: TenantContext, secret: str) -> tuple[str, UUID]:
@@ -282,6 +293,10 @@ def waiting_of(deployment: Deployment, context: TenantContext, secret: str, key:
         session.add(waiting)
         session.flush()
         return waiting.id
+
+
+def _id_of(session: Session, slug: str) -> int:
+    return session.execute(select(Device.id).where(Device.slug == slug)).scalar_one()
 
 
 def _space(session, secret: str, name: str) -> int:

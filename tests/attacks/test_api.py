@@ -149,6 +149,7 @@ OWN: dict[str, Any] = {
     "point_id": lambda house: house.point,
     "number": lambda _: 1,
     "type_id": lambda _: "shelly-plug",
+    "command_id": lambda house: house.command,
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -219,6 +220,7 @@ ATTACKS: dict[str, Any] = {
     "count": lambda _: ("0", "100000000", *HOSTILE),
     "point_id": _ids("point_id"),
     "number": _ids("number"),
+    "command_id": _ids("command_id"),
     "type_id": _ids("type_id"),
     "search": lambda house: (house.secret, house.device, *HOSTILE),
     "state": lambda _: ("active", *HOSTILE),

@@ -24,6 +24,7 @@ from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.models import Client, fingerprint
 from insula_platform.people import Account, add_member, place_member
 from insula_tenants.audit import SYSTEM
+from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.devices import (
     NewPoint,
     create_device,
@@ -36,6 +37,7 @@ from insula_tenants.quotas import put_quotas
 from insula_tenants.spaces import Building, Places, Site, Space, Storey, ensure_space
 from insula_tenants.telemetry.dead_letters import Which, find_letter, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from insula_tenants.twins import change_desired
 from tests.attacks.api import Operation
 from tests.attacks.conftest import House, enrolment_of, waiting_of
 from tests.attacks.test_api import IN_A_TENANT, OWN, query_of, told, url_of
@@ -90,6 +92,8 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
         create_device(session, device, name=f"Meter {word}", space_id=space, points=[NewPoint("power")])
         set_password(session, device, f"password {word}")
         point = list_points(session, device=device)[0].id
+        command = add_command(session, device, NewCommand("show", {"text": word}), actor=SYSTEM).id
+        change_desired(session, device, {"text": word})
     batch = TenantBatch(context, {(point, round(READ_AT.timestamp() * 1e6)): value})
     batch.dead_letters.append(NewDeadLetter(READ_AT, f"t/{word}", device, "reason", word, word.encode()))
     with psycopg.connect(deployment.service_url, autocommit=True) as connection:
@@ -110,6 +114,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             "point": point,
             "space": space or 2**30,
             "letter": letter,
+            "command": command,
             "batch": batch_id,
             "upload": upload,
             "key": key,
@@ -249,6 +254,16 @@ def _nothing_stored(answer: httpx.Response) -> bool:
 
 
 CHANGES: dict[str, tuple[Callable[[House], Any], dict[str, str], Callable[[httpx.Response], bool]]] = {
+    "PATCH /api/v1/tenants/{tenant}/devices/{device}/twin": (
+        lambda _: {"desired": {"on": True}},
+        {},
+        _refused,
+    ),
+    "POST /api/v1/tenants/{tenant}/devices/{device}/commands": (
+        lambda _: {"name": "blink"},
+        {},
+        _refused,
+    ),
     "POST /api/v1/tenants/{tenant}/readings": (
         lambda house: [
             {"device": house.device, "name": "intruded", "time": "2026-03-02T12:00:00Z", "value": 1},

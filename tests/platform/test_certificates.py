@@ -15,6 +15,7 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from insula_ingest.device import Certificate, Device, DeviceError
 from insula_ingest.settings import IngestSettings
 from insula_ingest.transport import MqttSource
 from insula_platform.app import create_app
@@ -333,6 +334,42 @@ def test_ingest_shares_no_subscription_with_devices_that_could_join_it(site: Sit
     settings = IngestSettings(broker_access="x509", ingest_share=True)
     with pytest.raises(ConfigurationError, match="INSULA_INGEST_SHARE"):
         MqttSource(settings)
+
+
+def test_the_device_library_signs_in_with_its_certificate_and_renews_it(
+    site: Site, ingest: MqttClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    identity, file = site.device("library-1"), tmp_path / "identity.pem"
+    first = identity.certificate.read_bytes() + identity.key.read_bytes()
+    file.write_bytes(first)
+    certificate = Certificate(file, site.files.authority)
+    assert not certificate.is_due()
+    url = f"https://127.0.0.1:{site.settings.renewal_port}"
+    for nowhere in (url.replace("https", "http"), f"https://127.0.0.1:{free_port()}", f"{url}/elsewhere"):
+        with pytest.raises(DeviceError):
+            certificate.renew(nowhere)
+        assert file.read_bytes() == first
+    monkeypatch.setattr("insula_ingest.device.certificate.RENEWED_WITH", 1.0)
+    assert ingest.subscribe("tenants/+/devices/+/telemetry")
+    refused: list[DeviceError] = []
+    for number in range(2):  # with the first one, and with the one that took its place
+        before = file.read_bytes()
+        with Device(
+            "acme",
+            "library-1",
+            port=site.broker.tls_port,
+            certificate=certificate,
+            renew_at=url,
+            on_refused=refused.append,
+        ) as device:
+            eventually(lambda before=before: file.read_bytes() != before, what="the new certificate")
+            device.publish({"number": number})
+            device.flush(10)
+    heard = [one for one in ingest.received if one.topic.endswith("/library-1/telemetry")]
+    assert len(heard) >= 2
+    assert refused == []
+    assert file.stat().st_mode & 0o077 == 0
+    assert len(site.api("GET", "/devices/library-1/certificates").json()) == 3
 
 
 def test_what_stands_beside_the_broker_writes_its_files_and_outlives_an_outage(

@@ -14,24 +14,29 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from benchmarks.bundle import checksum, fill, measure
 from insula_tenants.administration import Administration
-from insula_tenants.audit import list_entries
+from insula_tenants.audit import SYSTEM, list_entries
 from insula_tenants.broker.passwords import PasswordHash, verify_password
 from insula_tenants.bundle import archive, export
 from insula_tenants.bundle.export import export_tenant
 from insula_tenants.bundle.manifest import MEMBERS, REBUILT, TABLES, read_manifest
 from insula_tenants.bundle.restore import import_bundle
+from insula_tenants.commands import NewCommand, add_command
+from insula_tenants.commands.arrivals import read_result, store_result
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import NewPoint, TypeView
 from insula_tenants.devices.types import create_type
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.migrate import migrate
+from insula_tenants.presence.arrivals import NewStatus, store_statuses
 from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.rollups import refresh_tenant
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
+from insula_tenants.twins import change_desired, unpublished
 from tests.conftest import Deployment
 from tests.servers.postgres import PostgresServer
 
@@ -60,6 +65,17 @@ def source(deployment: Deployment, admins: Administration) -> TenantContext:
 def bundle(deployment: Deployment, source: TenantContext, tmp_path: Path) -> Path:
     """The tenant's bundle."""
     return export_tenant(deployment.databases, source, tmp_path / "origin.zip").path
+
+
+def add_control(session: Session) -> None:
+    """A twin, a finished command, and a device that came and went."""
+    change_desired(session, "device-1", {"name": 'é\u2028"', "nested": {"a": [1, 1.5, None, True]}})
+    view = add_command(session, "device-1", NewCommand("blink", {"times": 3}), actor=SYSTEM)
+    result = read_result(str(view.id), {"status": "succeeded", "result": None})
+    device_id = session.execute(text("SELECT id FROM devices WHERE slug = 'device-1'")).scalar_one()
+    store_result(session, device_id, result, view.created_at)
+    for connected in (True, False):
+        store_statuses(session, [NewStatus(device_id, connected, datetime.now(UTC))])
 
 
 def add_oddities(deployment: Deployment, context: TenantContext) -> None:
@@ -104,6 +120,7 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
                 " FROM devices"
             )
         )
+        add_control(session)
     with deployment.databases.core() as core:
         people = (("olga@example.com", "owner", None), ("vik@example.com", "viewer", '{"sites": [1]}'))
         for email, role, places in people:
@@ -187,6 +204,7 @@ def test_the_restored_tenant_lives_on(
             highest = session.scalar(text(f"SELECT max(id) FROM {table}"))
             following = session.scalar(text(f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))"))
             assert following == highest + 1, table
+        assert unpublished(session) == ["device-1"], "the broker here has no desired state of it yet"
         stored = session.execute(
             text("SELECT password_hash, salt, iterations FROM device_credentials WHERE device_id = 2")
         ).one()

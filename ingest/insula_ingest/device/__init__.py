@@ -1,9 +1,10 @@
 """The device's side of MQTT: `Device`, its payloads and its errors.
 
-`client.py`, `sent.py`, `payload.py` and `errors.py` need paho-mqtt and nothing else of this project: copy
-them.
+Everything here but `options.py` needs paho-mqtt and nothing else of this project: copy it. The renewal of
+certificates alone needs `cryptography` besides.
 """
 
+from insula_ingest.device.certificate import Certificate
 from insula_ingest.device.client import PASSWORD_VARIABLE, Device, Protocol
 from insula_ingest.device.errors import (
     DeviceError,
@@ -15,6 +16,7 @@ from insula_ingest.device.payload import Record, Value, is_point_name
 
 __all__ = [
     "PASSWORD_VARIABLE",
+    "Certificate",
     "Device",
     "DeviceError",
     "DeviceRefusedError",

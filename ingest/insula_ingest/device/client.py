@@ -1,11 +1,12 @@
-"""A device on the broker: connect, publish, know that it arrived.
+"""A device on the broker: connect, publish, know that it arrived, and do as it is told.
 
     with Device("acme", "room-1-temperature", password="…", host="127.0.0.1", port=1883) as device:
         device.publish({"temperature": 21.5})
 
-Readings go out at QoS 1 and wait in a bounded queue while the broker is away; the connection comes back by
-itself, and what the broker may have lost is sent again. `tenants/{tenant}/devices/{device}/status` says
-`online` or, by the last will, `offline`.
+Readings, and what it reports of its state, go out at QoS 1 and wait in a bounded queue while the broker is
+away, on disk when asked; the connection comes back by itself, and what the broker may have lost is sent
+again. `tenants/{tenant}/devices/{device}/status` says `online` or, by the last will, `offline`. `on_desired`
+and `on_command` are how the platform speaks to the device.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -29,13 +31,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from insula_ingest.device.certificate import Certificate, Renewal
+from insula_ingest.device.disk import DiskBuffer, Outgoing
 from insula_ingest.device.errors import (
     DeviceError,
     DeviceRefusedError,
     PublishRefusedError,
     UnacknowledgedError,
 )
-from insula_ingest.device.payload import Record, Value, encode_record, encode_records
+from insula_ingest.device.inbox import CommandHandler, DesiredHandler, Inbox
+from insula_ingest.device.payload import Record, Value, encode_record, encode_records, encode_report
 from insula_ingest.device.sent import Sent, SentMessages
 
 log = logging.getLogger(__name__)
@@ -79,8 +84,11 @@ class Device:
         host: str = "127.0.0.1",
         port: int = 1883,
         tls: ssl.SSLContext | None = None,
+        certificate: Certificate | None = None,
+        renew_at: str | None = None,
         protocol: Protocol = "5",
         queue_limit: int = 10_000,
+        buffer: Path | str | None = None,
         on_refused: Callable[[DeviceError], None] | None = None,
     ) -> None:
         """Nothing is connected before the `with` block (or `open`).
@@ -93,40 +101,35 @@ class Device:
         `username` is that of a login made later, `{tenant}/{device}/2`; without one it is the first's,
         `{tenant}/{device}`. The client id is `{tenant}/{device}` with all of them: the broker takes no other,
         and so a device has one connection.
+
+        With a `certificate` there is no password; it is renewed at the URL `renew_at` in time, if that is
+        given. `buffer` is the path of a file that keeps what waits, for a device that may be switched off
+        meanwhile: it is used as long as the device is open, by one program at a time.
         """
-        for field, value in (("tenant", tenant), ("device", device)):
-            if not _SLUG.fullmatch(value):
-                msg = (
-                    f"{field} {value!r} is no slug: use 3 to 40 lower-case letters, digits and hyphens, "
-                    "starting with a letter"
-                )
-                raise ValueError(msg)
-        secret = password if password is not None else os.environ.get(PASSWORD_VARIABLE)
-        if not secret:
-            msg = f"device {tenant}/{device} has no password: give password=…, or set {PASSWORD_VARIABLE}"
-            raise ValueError(msg)
+        _check_slugs(tenant, device)
+        if certificate is not None:
+            secret, tls = None, certificate.context()
+        else:
+            secret = _secret(f"{tenant}/{device}", password)
         self.name = f"{tenant}/{device}"
         """`{tenant}/{device}`, which is also the MQTT client id."""
-        self.username = username if username is not None else self.name
-        if self.username != self.name and not re.fullmatch(rf"{self.name}/[1-9][0-9]*", self.username):
-            msg = f"username {self.username!r} is no login of {self.name}: use a name like {self.name}/2"
-            raise ValueError(msg)
+        self.username = _login(self.name, username)
         self.dropped = 0
         """Messages pushed out of the full queue, unsent, since the start."""
         self._address = (host, port)
         self._protocol = _PROTOCOLS[protocol]
-        self._telemetry = f"tenants/{tenant}/devices/{device}/telemetry"
-        self._status_topic = f"tenants/{tenant}/devices/{device}/status"
+        self._own = f"tenants/{tenant}/devices/{device}/"
+        self._status_topic = f"{self._own}status"
         self._queue_limit = queue_limit
         self._on_refused = on_refused
 
         # paho calls back with a lock of its own held, so this one is never held while calling paho.
         self._changed = threading.Condition()
-        self._queue: deque[bytes] = deque()
-        self._again: deque[bytes] = deque()
+        self._queue: deque[Outgoing] = deque()
+        self._again: deque[Outgoing] = deque()
         """Goes out before the queue, and counts for no limit: it was accepted once."""
-        self._sent = SentMessages()
-        self._on_their_way: dict[int, Sent] = {}
+        self._sent: SentMessages[Outgoing] = SentMessages(self._forget)
+        self._on_their_way: dict[int, Sent[Outgoing]] = {}
         """By packet identifier."""
         self._answered: dict[int, ReasonCode] = {}
         """Answers that came before `publish` told the packet identifier."""
@@ -146,16 +149,24 @@ class Device:
         self._refused_messages = 0
         self._refused_reason = ""
         self._refusing = False
+        self._buffer_path = Path(buffer) if buffer is not None else None
+        self._buffer: DiskBuffer | None = None
+        self._inbox = Inbox(self.name, self._send_result)
+        self._renewal: Renewal | None = None
+        if certificate is not None and renew_at is not None and tls is not None:
+            self._renewal = Renewal(certificate, renew_at, tls, self._tell)
         self._client = self._make_client(secret, tls)
 
-    def _make_client(self, password: str, tls: ssl.SSLContext | None) -> mqtt.Client:
+    def _make_client(self, password: str | None, tls: ssl.SSLContext | None) -> mqtt.Client:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.name,
             clean_session=None if self._protocol == mqtt.MQTTv5 else False,
             protocol=self._protocol,
+            manual_ack=True,
         )
-        client.username_pw_set(self.username, password)
+        if password is not None:
+            client.username_pw_set(self.username, password)
         if tls is not None:
             client.tls_set_context(tls)
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)
@@ -165,6 +176,7 @@ class Device:
         client.on_connect_fail = self._unreachable
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
+        client.on_message = self._arrived
         return client
 
     def __enter__(self) -> Self:
@@ -187,8 +199,16 @@ class Device:
         """Connect, and keep connected until `close`.
 
         `DeviceRefusedError` when the broker refuses this device. A broker that cannot be reached is no error:
-        readings are kept, and sent when it is there.
+        readings are kept, and sent when it is there. What an earlier program left in the buffer goes first;
+        `DeviceError` when the buffer cannot be used.
         """
+        if self._buffer_path is not None and self._buffer is None:
+            self._buffer = DiskBuffer(self._buffer_path)
+            self._queue.extendleft(reversed(self._buffer.load()))
+            self._inbox.remember(self._buffer.results())
+        self._inbox.start()
+        if self._renewal is not None:
+            self._renewal.start()
         properties = None
         if self._protocol == mqtt.MQTTv5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
@@ -213,6 +233,7 @@ class Device:
         """
         if self._state == "closed":
             return
+        self._inbox.stop(timeout)
         try:
             self.flush(timeout)
         finally:
@@ -230,11 +251,40 @@ class Device:
         Returns at once; `flush` waits for the acknowledgement. `ValueError` when a value cannot be sent,
         `DeviceError` when the device is not open.
         """
-        self._enqueue(encode_record((at or datetime.now(UTC), values)))
+        self._enqueue("telemetry", encode_record((at or datetime.now(UTC), values)))
 
     def publish_many(self, records: Iterable[Record]) -> None:
         """Send several records, `(time, values)`, in one message; otherwise as `publish`."""
-        self._enqueue(encode_records(records))
+        self._enqueue("telemetry", encode_records(records))
+
+    def report(self, state: Mapping[str, Any]) -> None:
+        """Say what of the device's state is new: merged into what is known, null removes (RFC 7396).
+
+        Returns at once, as `publish`. `ValueError` when it is nothing that JSON can say, or too much.
+        """
+        self._enqueue("attributes", encode_report(state))
+
+    def on_desired(self, handler: DesiredHandler) -> DesiredHandler:
+        """Before `open`: call this with the state that the device is to have, now and when it changes.
+
+        A decorator as well. Handlers are called one after the other, in a thread of their own; what one
+        raises is logged, and the state comes again with the next connection.
+        """
+        self._inbox.on_desired(handler)
+        return handler
+
+    def on_command(self, name: str) -> Callable[[CommandHandler], CommandHandler]:
+        """Before `open`, a decorator: do commands of this name with that function.
+
+        It gets the command's payload; what it returns, anything that JSON can say, is the result. What it
+        raises makes the command fail. A command that comes twice is done once.
+        """
+
+        def register(handler: CommandHandler) -> CommandHandler:
+            self._inbox.on_command(name, handler)
+            return handler
+
+        return register
 
     @property
     def unacknowledged(self) -> int:
@@ -264,7 +314,14 @@ class Device:
         waiting = len(self._queue) + len(self._again) + self._sent.returned
         return waiting + self._in_flight + (self._status is not None)
 
-    def _enqueue(self, payload: bytes) -> None:
+    def _send_result(self, command: str, result: bytes) -> None:
+        self._enqueue(f"commands/{command}/result", result, command=command)
+
+    def _forget(self, messages: Iterable[Outgoing]) -> None:
+        if self._buffer is not None:
+            self._buffer.forget(messages)
+
+    def _enqueue(self, leaf: str, payload: bytes, *, command: str | None = None) -> None:
         with self._changed:
             if self._state == "ousted" and self._refusal is not None:
                 raise self._refusal
@@ -272,12 +329,15 @@ class Device:
                 msg = f"device {self.name} is not open: publish inside its `with` block"
                 raise DeviceError(msg)
             if len(self._queue) >= self._queue_limit:
-                self._queue.popleft()
+                self._forget([self._queue.popleft()])
                 if not self.dropped:
                     waiting = len(self._queue) + 1
                     log.error("%s: %d messages wait: dropping the oldest from now on", self.name, waiting)
                 self.dropped += 1
-            self._queue.append(payload)
+            if self._buffer is not None:
+                self._queue.append(self._buffer.add(leaf, payload, command=command))
+            else:
+                self._queue.append(Outgoing(leaf, payload))
         self._send()
 
     def _send(self) -> None:
@@ -291,23 +351,24 @@ class Device:
                 with self._changed:
                     self._sending = False
 
-    def _take(self) -> tuple[str, bytes, Sent | None] | None:
+    def _take(self) -> tuple[str, bytes, Sent[Outgoing] | None] | None:
         with self._changed:
             if self._sending or self._state != "connected" or self._in_flight >= self._window:
                 return None
-            message: tuple[str, bytes, Sent | None]
+            message: tuple[str, bytes, Sent[Outgoing] | None]
             if self._status is not None:
                 message, self._status = (self._status_topic, self._status, None), None
             elif (waiting := self._again or self._queue) and self._patience is None and not self._resuming:
-                payload = waiting.popleft()
-                message = (self._telemetry, payload, self._sent.add(payload, time.monotonic()))
+                first = waiting.popleft()
+                sent = self._sent.add(first, time.monotonic())
+                message = (self._own + first.leaf, first.payload, sent)
             else:
                 return None
             self._sending = True
             self._in_flight += 1
             return message
 
-    def _handed_over(self, mid: int, sent: Sent | None) -> None:
+    def _handed_over(self, mid: int, sent: Sent[Outgoing] | None) -> None:
         with self._changed:
             if sent is None:
                 self._status_mids.add(mid)
@@ -322,8 +383,14 @@ class Device:
             self._state = "closed"
             if self._patience is not None:
                 self._patience.cancel()
+        if self._renewal is not None:
+            self._renewal.stop()
         self._client.disconnect()
         self._client.loop_stop()
+        with self._changed:
+            if self._buffer is not None:
+                self._buffer.close()
+                self._buffer = None
 
     # What follows runs on paho's thread.
 
@@ -356,7 +423,15 @@ class Device:
             # At once, not after those: their answers prove nothing of what the broker acknowledged before.
             self._again.extendleft(reversed(self._sent.take_all(out_of_order=self._sending)))
             self._changed.notify_all()
+        if leaves := self._inbox.leaves:
+            client.subscribe([(self._own + leaf, 1) for leaf in leaves])
         self._send()
+
+    def _arrived(self, client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        def acknowledge() -> None:
+            client.ack(message.mid, message.qos)
+
+        self._inbox.receive(message.topic.removeprefix(self._own), bytes(message.payload), acknowledge)
 
     def _connection_refused(self, reason: ReasonCode) -> None:
         if reason.value in _TRY_LATER:
@@ -431,7 +506,7 @@ class Device:
         if reason.is_failure:
             self._tell(PublishRefusedError(self.name, str(reason), 1))
 
-    def _settle_reading(self, sent: Sent, reason: ReasonCode) -> None:
+    def _settle_reading(self, sent: Sent[Outgoing], reason: ReasonCode) -> None:
         if reason.is_failure:
             self._sent.refuse(sent)
         elif reason.value == _NO_MATCHING_SUBSCRIBERS:
@@ -480,3 +555,28 @@ class Device:
             self._on_refused(error)
         except Exception:
             log.exception("%s: on_refused failed", self.name)
+
+
+def _check_slugs(tenant: str, device: str) -> None:
+    for field, value in (("tenant", tenant), ("device", device)):
+        if not _SLUG.fullmatch(value):
+            msg = (
+                f"{field} {value!r} is no slug: use 3 to 40 lower-case letters, digits and hyphens, "
+                "starting with a letter"
+            )
+            raise ValueError(msg)
+
+
+def _secret(name: str, password: str | None) -> str:
+    secret = password if password is not None else os.environ.get(PASSWORD_VARIABLE)
+    if not secret:
+        msg = f"device {name} has no password: give password=…, or set {PASSWORD_VARIABLE}"
+        raise ValueError(msg)
+    return secret
+
+
+def _login(name: str, username: str | None) -> str:
+    if username is not None and username != name and not re.fullmatch(rf"{name}/[1-9][0-9]*", username):
+        msg = f"username {username!r} is no login of {name}: use a name like {name}/2"
+        raise ValueError(msg)
+    return name if username is None else username

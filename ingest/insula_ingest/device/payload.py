@@ -7,12 +7,16 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 Value = bool | int | float | str
 """A number, a truth value (stored as 0 or 1), or the name of one of the point's states."""
 
 Record = tuple[datetime, Mapping[str, Value]]
 """When something was measured (an aware time), and the values by point name."""
+
+MAX_REPORT = 32 * 1024
+"""Bytes that the platform keeps of a device's state."""
 
 _POINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,6 +44,15 @@ def encode_records(records: Iterable[Record]) -> bytes:
         msg = "there are no records to send"
         raise ValueError(msg)
     return _json(checked)
+
+
+def encode_report(state: Mapping[str, Any]) -> bytes:
+    """What is new of a device's state, as a JSON object; `ValueError` for what cannot be sent."""
+    payload = _json(dict(state))
+    if len(payload) > MAX_REPORT:
+        msg = f"a report of {len(payload)} bytes: the platform keeps {MAX_REPORT} of a device's state"
+        raise ValueError(msg)
+    return payload
 
 
 def _checked(record: Record) -> dict[str, object]:

@@ -28,6 +28,7 @@ from pydantic import Field, SecretStr
 from insula_platform.broker.decisions import Decisions
 from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.broker.gate import Gate
+from insula_platform.diagnostics.refusals import RefusalBook
 from insula_tenants.broker.refusals import Refusals
 from insula_tenants.database import Databases
 from insula_tenants.settings import TenantsSettings
@@ -102,7 +103,9 @@ async def serve(settings: AmqttSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     databases = Databases(settings.service_urls(), application_name="insula-broker")
     logins = DeviceLogins(databases)
-    decisions = Decisions(logins, settings.broker_services, Refusals())
+    refusals = Refusals()
+    book = RefusalBook(databases, refusals)
+    decisions = Decisions(logins, settings.broker_services, refusals)
     broker = GuardedBroker(decisions)
     gate = Gate(broker, LISTENER, logins, decisions)
     await broker.start()
@@ -113,9 +116,12 @@ async def serve(settings: AmqttSettings) -> None:
         settings.broker_port,
     )
     watch, stop = asyncio.create_task(gate.watch()), asyncio.create_task(stopped.wait())
+    writing = asyncio.create_task(book.keep())
     await asyncio.wait((watch, stop), return_when=asyncio.FIRST_COMPLETED)
     server.close()
     await broker.shutdown()
+    book.stop()
+    await writing
     databases.close()
     if watch.done():  # without its watch a broker would not hear of revoked devices
         watch.result()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from insula_platform.devices import schemas, snippets
 from insula_platform.devices.snippets import Told
 from insula_tenants.devices import DeviceView, PointView
+from insula_tenants.presence import PresenceView
 
-UNSEEN = {"last_seen"}
+UNSEEN = {"last_seen", "presence"}
 """What changes without anybody changing the device: no part of its `ETag`."""
 
 
-def device_of(view: DeviceView) -> schemas.Device:
-    """A device as the API shows it."""
-    return schemas.Device.model_validate(view)
+def device_of(view: DeviceView, presence: PresenceView | None = None) -> schemas.Device:
+    """A device as the API shows it; `unknown` is the presence of one that is new."""
+    shown = schemas.Device.model_validate(view)
+    return shown if presence is None else shown.model_copy(update={"presence": presence.state})
 
 
 def device_tag(view: DeviceView) -> dict[str, object]:

@@ -44,6 +44,7 @@ from insula_tenants.devices.changes import change_device, decommission, lock_dev
 from insula_tenants.devices.onboarding import admit
 from insula_tenants.devices.rotation import Issued
 from insula_tenants.errors import InvalidInput
+from insula_tenants.presence import presence_of, presences
 from insula_tenants.quotas import allowance_of
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}/devices", tags=["Devices"], responses=PROBLEM_RESPONSES)
@@ -95,8 +96,10 @@ def get_devices(
             within=visible_spaces(access, session),
         )
         found = list_devices(session, which, after=after, limit=limit + 1)
+        there = presences(session, [device.id for device in found[:limit]])
     more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-    return Page(items=[device_of(device) for device in found[:limit]], next_cursor=more)
+    items = [device_of(device, there.get(device.id)) for device in found[:limit]]
+    return Page(items=items, next_cursor=more)
 
 
 @router.post(
@@ -147,8 +150,9 @@ def get_device(access: Reader, platform: CurrentPlatform, device: DeviceId, resp
     with platform.databases.tenant(access.context) as session:
         check_device(access, session, device)
         view = find_device(session, device)
+        presence = presence_of(session, device)
     response.headers["ETag"] = etag_of(device_tag(view))
-    return device_of(view)
+    return device_of(view, presence)
 
 
 @router.patch("/{device}", responses=problem_responses(409, 412))
@@ -176,11 +180,12 @@ def patch_device(
                 check_device(access, session, changes["gateway"])
             check_if_match(if_match, etag_of(device_tag(lock_device(session, device))))
             view = change_device(session, device, changes, allowance=allowance)
+            presence = presence_of(session, device)
         audit.record(
             core, access.actor, "device.changed", tenant=access.context.id, target=device, detail=changes
         )
     response.headers["ETag"] = etag_of(device_tag(view))
-    return device_of(view)
+    return device_of(view, presence)
 
 
 @router.delete(

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from insula_tenants.presence import PresenceState
+
 DeviceState = Literal["active", "held", "decommissioned"]
 
 Interval = Annotated[
@@ -138,6 +140,7 @@ class Device(BaseModel):
                 "serial": "A4C13800",
                 "labels": {"circuit": "f1-3"},
                 "decommissioned_at": None,
+                "presence": "online",
             }
         },
     )
@@ -157,6 +160,9 @@ class Device(BaseModel):
     serial: str | None = Field(description="The maker's number.")
     labels: dict[str, str]
     decommissioned_at: datetime | None = Field(description="When it was taken out of use.")
+    presence: PresenceState = Field(
+        default="unknown", description="Whether it is there, at this moment: see `…/presence`."
+    )
 
 
 class NewDevice(BaseModel):

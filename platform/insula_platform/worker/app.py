@@ -18,10 +18,12 @@ from insula_platform.device_imports.service import IMPORT_TASK
 from insula_platform.device_imports.tasks import add_import_tasks
 from insula_platform.devices.withdrawals import add_device_tasks
 from insula_platform.email_links.tasks import add_link_tasks
+from insula_platform.link import BrokerLink
 from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.oauth.rotation import retire_superseded
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.broker import DriftMetrics, add_broker_tasks, reconcile_broker
+from insula_platform.worker.control import add_control_tasks
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
 from insula_platform.worker.metrics import StorageMetrics, serve_metrics
 from insula_platform.worker.storage import QUEUE, add_storage_tasks
@@ -50,12 +52,12 @@ _PURGES = (
     AND NOT EXISTS (SELECT FROM oauth_refresh_tokens t WHERE t.grant_id = g.id)
     """,
     "DELETE FROM signin_sessions WHERE expires_at < now()",
+    "DELETE FROM device_certificates WHERE not_after < now() - interval '90 days'",
     "DELETE FROM letters WHERE expires_at < now() - interval '30 days'",
     "DELETE FROM email_links WHERE expires_at < now()",
     "DELETE FROM passkey_challenges WHERE expires_at < now()",
     "DELETE FROM signin_steps WHERE expires_at < now()",
     "DELETE FROM signin_attempts WHERE ends_at < now()",
-    "DELETE FROM device_certificates WHERE not_after < now() - interval '90 days'",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 
@@ -65,8 +67,12 @@ def make_app(
     databases: Databases,
     metrics: StorageMetrics | None = None,
     drift: DriftMetrics | None = None,
+    link: BrokerLink | None = None,
 ) -> App:
-    """The application with its tasks: they work on `databases`, and keep the metrics up to date."""
+    """The application with its tasks: they work on `databases`, and keep the metrics up to date.
+
+    Devices are spoken to through `link`; without one, nothing that waits for them is brought.
+    """
     app = App(
         connector=PsycopgConnector(
             conninfo=settings.require_database_url(),
@@ -106,6 +112,7 @@ def make_app(
     add_bundle_tasks(app, settings, databases)
     add_device_tasks(app, settings, databases)
     add_import_tasks(app, settings, databases)
+    add_control_tasks(app, databases, link)
     add_lifecycle_tasks(app, settings, databases)
     add_link_tasks(app, settings, databases)
     add_mail_tasks(app, settings, databases)
@@ -146,7 +153,8 @@ def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the jobs at hand are finished first."""
     databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
     metrics, drift = StorageMetrics(), DriftMetrics()
-    app = make_app(settings, databases, metrics, drift)
+    link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
+    app = make_app(settings, databases, metrics, drift, link)
     if settings.metrics_port is not None:
         serve_metrics(settings.metrics_host, settings.metrics_port, metrics, drift)
     reconcile_broker(databases, broker_access(settings), drift)
@@ -170,7 +178,11 @@ def run(settings: PlatformSettings) -> None:
                 # Cancelled, a worker finishes what it has begun.
                 loop.add_signal_handler(number, lambda: [worker.cancel() for worker in workers])
 
+    if link is not None:
+        link.start()
     try:
         asyncio.run(work())
     finally:
+        if link is not None:
+            link.stop()
         databases.close()

@@ -6,9 +6,9 @@ A device is bound to its own topics, and that binding makes a topic's tenant tru
     tenants/{tenant}/devices/{device}/attributes                   device -> ingest
     tenants/{tenant}/devices/{device}/status                       device -> ingest, retained
     tenants/{tenant}/devices/{gateway}/children/{device}/telemetry gateway -> ingest
-    tenants/{tenant}/devices/{device}/desired                      control -> device, retained
-    tenants/{tenant}/devices/{device}/commands/{command}           control -> device
-    tenants/{tenant}/devices/{device}/commands/{command}/result    device -> control
+    tenants/{tenant}/devices/{device}/commands/{command}/result    device -> ingest
+    tenants/{tenant}/devices/{device}/desired                      platform -> device, retained
+    tenants/{tenant}/devices/{device}/commands/{command}           platform -> device
     tenants/{tenant}/devices/{device}/own/#                        device -> nobody
 
 What is below `own` is for gear that publishes on topics of its own and cannot be told not to: refused, it
@@ -39,9 +39,10 @@ from insula_tenants.names import check_slug, device_topic, parse_username
 INGEST = "insula-ingest"
 """Login of the service that takes in what devices send."""
 CONTROL = "insula-control"
-"""Login that provisions devices, publishes desired state and commands, and hears their results."""
+"""Login that provisions devices, and forgets the desired state of those that go. It may speak to devices."""
 PLATFORM = "insula-platform"
-"""Login of the API: it asks for live values, hears them, and has dead letters replayed."""
+"""Login of API and worker: desired state, commands, live values and replays. They see which desired state the
+broker keeps."""
 SHARE_GROUP = "ingest"
 """Shared subscriptions of ingest are `$share/ingest/{filter}`."""
 
@@ -52,12 +53,13 @@ DYNAMIC_SECURITY_RESPONSE = f"{DYNAMIC_SECURITY}/response"
 BROKER_LOG = "$SYS/broker/log/N"
 """Topic of Mosquitto's notices, where its log goes to topics: ingest hears there what was refused."""
 
-TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
-"""What devices send to ingest, below their own topic."""
+DESIRED = "desired"
 RESULTS = ("commands/+/result",)
+TELEMETRY = ("telemetry", "attributes", "status", "children/+/telemetry")
+"""What devices send to ingest of themselves, below their own topic."""
 OWN = ("own/#",)
 """What devices say and nobody hears, below their own topic."""
-ORDERS = ("desired", "commands/+")
+ORDERS = (DESIRED, "commands/+")
 """What the platform sends to a device, below the device's topic."""
 
 
@@ -135,14 +137,17 @@ _SERVICES = {
     INGEST: Rules(
         publish=(LIVE_VALUES,),
         subscribe=(
-            *_of_all_devices(*TELEMETRY),
-            *(f"$share/{SHARE_GROUP}/{one}" for one in (*_of_all_devices(*TELEMETRY), REPLAY)),
+            *_of_all_devices(*TELEMETRY, *RESULTS),
+            *(f"$share/{SHARE_GROUP}/{one}" for one in (*_of_all_devices(*TELEMETRY, *RESULTS), REPLAY)),
             LIVE_WANTED,
             REPLAY,
             BROKER_LOG,
         ),
     ),
-    PLATFORM: Rules(publish=(LIVE_WANTED, REPLAY), subscribe=(LIVE_VALUES,)),
+    PLATFORM: Rules(
+        publish=(*_of_all_devices(*ORDERS), LIVE_WANTED, REPLAY),
+        subscribe=(LIVE_VALUES, *_of_all_devices(DESIRED)),
+    ),
     CONTROL: Rules(
         publish=(*_of_all_devices(*ORDERS), DYNAMIC_SECURITY),
         subscribe=(*_of_all_devices(*RESULTS), DYNAMIC_SECURITY_RESPONSE),

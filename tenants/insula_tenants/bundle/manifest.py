@@ -28,6 +28,9 @@ TABLES = (
     "points",
     "sparkplug_metrics",
     "dead_letters",
+    "twins",
+    "commands",
+    "presence_changes",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""
 REBUILT = (
@@ -37,6 +40,9 @@ REBUILT = (
     "dirty_ranges",
     "rollup_state",
     "dead_letter_drops",
+    "desired_outbox",
+    "device_presence",
+    "device_health",
     "readings_15m",
     "readings_1h",
     "readings_1d",

@@ -42,6 +42,8 @@ from insula_tenants.settings import MAIN
 
 KEY_PREFIX = "import:"
 """The registry's `creation_key` of a tenant that an import is making begins so."""
+OF_DEVICES = ("desired_outbox", "device_presence", "device_health")
+"""Tables that refer to devices and do not travel."""
 
 
 _MAX_NAME = 200
@@ -175,7 +177,7 @@ def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -
     connection.execute("SELECT set_config('statement_timeout', '0', true)")
     # What an earlier attempt left is gone before the first row is written, with what refers to it.
     _act_as(connection, OWNER_ROLE, schema)
-    tables = sql.SQL(", ").join(map(sql.Identifier, (*TABLES, "latest", "readings")))
+    tables = sql.SQL(", ").join(map(sql.Identifier, (*TABLES, "latest", "readings", *OF_DEVICES)))
     connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     # The bundle's rows are written with the tenant's rights: they reach its own tables and nothing else.
     _act_as(connection, schema, schema)
@@ -187,7 +189,20 @@ def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -
     advance_identities(connection)
     # Nothing is rolled up: the worker begins at the beginning, and until then answers come from raw readings.
     connection.execute("UPDATE rollup_state SET complete_until = '2000-01-01T00:00:00Z', raw_from = NULL")
+    _begin_control(connection)
     _act_as(connection, "none", "")
+
+
+def _begin_control(connection: psycopg.Connection) -> None:
+    """The broker here has none of the desired states; and what was under way elsewhere is over."""
+    connection.execute(
+        "INSERT INTO desired_outbox (device_id, version)"
+        " SELECT device_id, desired_version FROM twins WHERE desired_version > 0"
+    )
+    connection.execute(
+        "UPDATE commands SET state = 'cancelled', ended_at = now(), error = 'its tenant came from elsewhere'"
+        " WHERE state IN ('waiting', 'sent')"
+    )
 
 
 def _load_readings(connection: psycopg.Connection, bundle: Bundle, progress: Progress) -> None:

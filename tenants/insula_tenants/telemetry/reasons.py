@@ -44,6 +44,8 @@ class Reason(StrEnum):
     """The registry has no such device."""
     NOT_ITS_GATEWAY = "not_its_gateway"
     """The device is no child of the gateway that sent it."""
+    UNKNOWN_COMMAND = "unknown_command"
+    """A result of a command that this device was not given."""
     SUSPENDED = "suspended"
     """The tenant is closed: suspended, or being deleted."""
     NOT_STORED = "not_stored"

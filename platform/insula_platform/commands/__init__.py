@@ -1,0 +1,1 @@
+"""Commands to devices over HTTP, and their way to the broker."""

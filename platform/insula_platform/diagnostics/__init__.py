@@ -1,0 +1,1 @@
+"""Why a device is silent, over HTTP."""

@@ -1,0 +1,1 @@
+"""Whether devices are there, over HTTP."""

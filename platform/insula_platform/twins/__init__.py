@@ -1,0 +1,1 @@
+"""What devices are to be: read and changed over HTTP, brought to the broker."""
