@@ -20,7 +20,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.spaces import Places
 from tests.attacks.api import Attacker, Operation
 from tests.attacks.conftest import House
-from tests.attacks.test_api import IN_A_TENANT, OPERATORS, opens, query_of, told, url_of
+from tests.attacks.test_api import IN_A_TENANT, OPERATORS, opens, query_of, said, told, url_of
 
 NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -97,7 +97,7 @@ def test_what_is_good_no_more_opens_nothing(
     for name, credential in bad.items():
         answer = attacker.call(operation, url, credential, query)
         assert answer.status_code == 401, (name, answer.text)
-        assert acme.secret not in answer.text, name
+        assert acme.secret not in said(answer), name
 
 
 @pytest.mark.parametrize("operation", IN_A_TENANT, ids=str)
@@ -145,5 +145,6 @@ def test_what_is_the_whole_tenants_is_closed_to_who_has_a_part_of_it(
         place_member(core, acme.member, acme.context, Places(spaces=frozenset({acme.space})))
     url, query = url_of(operation, "acme", acme), query_of(operation, acme)
     answer = attacker.call(operation, url, token, query)
-    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/insufficient-scope")
+    assert answer.status_code == 403
+    assert "this needs a token with the scope" in answer.json()["detail"]
     opens(attacker, operation, acme, attacker.token())

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from insula_platform.factors import recovery, totp
 from insula_platform.people import Account
 from insula_platform.signin.attempts import PER_ACCOUNT, PER_ADDRESS, PER_PLACE, _key
-from insula_platform.worker.app import _purge_expired
+from insula_platform.worker.app import forget_expired
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.invitations import invite
 from tests.platform.conftest import PASSWORD, Authorization, Browser, Live, returned
@@ -333,7 +333,7 @@ def test_what_is_over_is_purged(live: Live):
     with live.deployment.databases.core() as core:
         core.execute(text("UPDATE signin_attempts SET ends_at = now() - interval '1 second'"))
         core.execute(text("UPDATE signin_steps SET expires_at = now() - interval '1 second'"))
-    _purge_expired(live.deployment.databases)
+    forget_expired(live.deployment.databases, timedelta(days=1))
     with live.deployment.databases.core() as core:
         for table in ("signin_attempts", "signin_steps"):
             assert core.scalar(text(f"SELECT count(*) FROM {table}")) == 0

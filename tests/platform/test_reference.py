@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import unescape
 
+from tests.attacks.test_api import DEVICES
 from tests.platform.conftest import Live
 
 
@@ -31,6 +32,7 @@ def test_every_operation_of_the_api_tells_its_scope_errors_and_example(live: Liv
     assert api
     for path, methods in api.items():
         for operation in methods.values():
-            assert any(scopes for each in operation["security"] for scopes in each.values()), path
-            assert {"401", "403", "404", "422"} <= operation["responses"].keys(), path
+            if path not in DEVICES:
+                assert any(scopes for each in operation["security"] for scopes in each.values()), path
+                assert {"401", "403", "404", "422"} <= operation["responses"].keys(), path
             assert operation["description"], path

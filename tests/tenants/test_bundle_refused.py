@@ -262,7 +262,8 @@ ROTTEN: dict[str, tuple[Callable[[Content], Content], str]] = {
         lambda c: with_line(
             c,
             "devices.jsonl",
-            b'{"id": 99, "slug": "lost", "name": "x", "space_id": 999, "created_at": "2026-01-01T00:00:00Z"}',
+            b'{"id": 99, "slug": "lost", "name": "x", "space_id": 999, "created_at": "2026-01-01T00:00:00Z",'
+            b' "state": "active", "labels": {}}',
         ),
         "foreign key",
     ),
@@ -270,7 +271,8 @@ ROTTEN: dict[str, tuple[Callable[[Content], Content], str]] = {
         lambda c: with_line(
             c,
             "devices.jsonl",
-            b'{"id": 99, "slug": "A/../B", "name": "x", "created_at": "2026-01-01T00:00:00Z"}',
+            b'{"id": 99, "slug": "A/../B", "name": "x", "created_at": "2026-01-01T00:00:00Z",'
+            b' "state": "active", "labels": {}}',
         ),
         "check constraint",
     ),
