@@ -7,6 +7,7 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
