@@ -48,9 +48,7 @@ def test_a_page_is_usable_by_everybody_and_keeps_to_its_policy(
     heading, show = PAGES[name]
     forgive(live_by_name)
     with live_by_name.deployment.databases.core() as core:
-        core.execute(
-            text("DELETE FROM identity_providers")
-        )  # what one page needs is not in the way of others
+        core.execute(text("DELETE FROM identity_providers"))  # one page needs it, others do not
     with visitor(browser, live_by_name) as (somebody, blocked):
         page = somebody.page
         answers = []
