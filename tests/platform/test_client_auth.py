@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 import json
 import time
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote_plus
 from uuid import uuid4
 
 import httpx
@@ -18,7 +19,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import func, select
 
 from insula_platform.oauth.client_keys import check_jwks
-from insula_platform.oauth.models import Client, ClientAssertion
+from insula_platform.oauth.models import Client, ClientAssertion, ClientSecret, fingerprint
 from insula_tenants.errors import InvalidInput
 from tests.platform.conftest import Authorization, Browser, Live
 
@@ -370,3 +371,36 @@ def test_without_a_secret_nobody_passes_for_a_client_that_has_one(live: Live):
         code_verifier=asked.verifier,
     )
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("secret", ["a b+c%41:ü", "%zz and + and %2B", "plain"])
+@pytest.mark.parametrize("encoded", [True, False])
+def test_rfc_6749_section_2_3_1_basic_credentials_are_encoded_as_in_a_form(
+    live: Live, secret: str, encoded: bool
+):
+    """Those of clients that encode nothing are understood all the same."""
+    client_id = f"basic-{uuid4().hex}"
+    add_client(live, client_id, secrets=[ClientSecret(secret_hash=fingerprint(secret))])
+
+    def ask(name: str, given: str) -> int:
+        pair = f"{quote_plus(name)}:{quote_plus(given)}" if encoded else f"{name}:{given}"
+        header = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        with live.client() as http:
+            form = {"grant_type": "client_credentials"}
+            return http.post("/oauth/token", data=form, headers=header).status_code
+
+    assert ask(client_id, secret) == 200
+    assert ask(client_id, f"{secret}x") == 401
+    assert ask(client_id, "") == 401
+    assert ask("nobody\x00", secret) == 401
+
+
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic !!", "Basic eA==", "Basic /w==", "Basic Og==", "Bearer x:y"]
+)
+def test_credentials_that_cannot_be_read_are_refused(live: Live, header: str):
+    with live.client() as http:
+        answer = http.post(
+            "/oauth/token", data={"grant_type": "client_credentials"}, headers={"Authorization": header}
+        )
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

@@ -7,7 +7,7 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -16,14 +16,15 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from insula_platform.factors import recovery, totp
+from insula_platform.email_links.service import send_reset
+from insula_platform.factors import factors_of, recovery, totp
 from insula_platform.people import Account
 from insula_platform.signin.attempts import PER_ACCOUNT, PER_ADDRESS, PER_PLACE, _key
 from insula_platform.worker.app import forget_expired
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.invitations import invite
 from tests.platform.conftest import PASSWORD, Authorization, Browser, Live, returned
-from tests.platform.people import audited, forgive, letters_to, someone
+from tests.platform.people import audited, forgive, letters_to, link_in, someone
 
 
 @pytest.fixture(autouse=True)
@@ -325,6 +326,29 @@ def test_codes_are_braked_too(live: Live):
         answer = browser.submit(page, code=app.code())
         assert (answer.status_code, "Too many failed attempts" in answer.text) == (429, True)
         assert not is_signed_in(browser)
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_reset_leaves_no_factor_of_who_made_an_account_with_anothers_address(live: Live, confirmed: bool):
+    """Of an address that is confirmed they are its owner's: the mailbox alone opens nothing."""
+    email = someone(live)
+    _app, codes = with_app(live, email)
+    with live.deployment.databases.core() as core:
+        account = core.query(Account).filter_by(email=email).one()
+        account.email_verified_at = datetime.now(UTC) if confirmed else None
+        send_reset(core, live.settings.public_url, account)
+    path, token = link_in(letters_to(live, email)[-1])
+    new = "seven grey herons crossing"
+    with Browser(live) as browser:
+        done = browser.submit(browser.open(path), token=token, password=new)
+        assert "Your password is changed" in done.text
+        browser.sign_in(browser.open("/signin"), email, new)
+        assert is_signed_in(browser) is not confirmed
+    with live.deployment.databases.core() as core:
+        account = core.query(Account).filter_by(email=email).one()
+        assert account.email_verified_at is not None
+        left = factors_of(core, account.id)
+        assert (left.is_protected, left.recovery_codes) == (confirmed, len(codes) if confirmed else 0)
 
 
 def test_what_is_over_is_purged(live: Live):

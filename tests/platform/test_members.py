@@ -82,7 +82,9 @@ def role(live: Live, account: str) -> str | None:
 
 def letters_to(live: Live, email: str) -> list[str]:
     with live.deployment.databases.core() as core:
-        query = text("SELECT body FROM letters WHERE recipient = :email ORDER BY id")
+        query = text(
+            "SELECT body FROM letters WHERE recipient = :email AND tenant_id IS NOT NULL ORDER BY id"
+        )
         return list(core.scalars(query, {"email": email}))
 
 

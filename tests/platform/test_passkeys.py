@@ -256,6 +256,26 @@ def test_no_malformed_answer_is_more_than_refused(live_by_name: Live, credential
         assert "<h1>Sign in</h1>" in answer.text
 
 
+def test_questions_that_nobody_answers_do_not_pile_up(live_by_name: Live):
+    """Anybody may have them asked, each time as a new browser."""
+
+    def ask() -> None:
+        with PlainBrowser(live_by_name) as visitor:
+            token = visitor.open("/signin").text.split('name="form_token" value="')[1].split('"')[0]
+            cookie = {"Cookie": f"insula_form={visitor.http.cookies['insula_form']}"}
+            form = {"form_token": token}
+            assert visitor.http.post("/signin/passkey/options", data=form, headers=cookie).status_code == 200
+
+    for _ in range(3):
+        ask()
+    with live_by_name.deployment.databases.core() as core:
+        core.execute(text("UPDATE passkey_challenges SET expires_at = now() - interval '1 second'"))
+    for _ in range(2):  # the first of them may find more than it takes at a time
+        ask()
+    with live_by_name.deployment.databases.core() as core:
+        assert core.scalar(text("SELECT count(*) FROM passkey_challenges WHERE expires_at < now()")) == 0
+
+
 def test_passkeys_are_offered_where_there_is_a_name_to_bind_them_to():
     key = "k" * 32
     for url, party in (

@@ -76,6 +76,13 @@ def furnish(
             {"slug": slug, "id": context.id},
         )
         core.execute(
+            text(
+                "INSERT INTO letters (tenant_id, recipient, subject, body, expires_at)"
+                " VALUES (:id, 'x@example.com', 'Join Initech on Insula', 'x', now() + interval '1 day')"
+            ),
+            {"id": context.id},
+        )
+        core.execute(
             text("INSERT INTO usage_daily VALUES (:id, current_date, 'values', 5)"), {"id": context.id}
         )
     with deployment.databases.tenant(context) as session:
@@ -114,7 +121,8 @@ def test_an_erased_tenant_is_nowhere_and_its_neighbour_is_whole(
         assert there.aggregates == (3 if there.engine == "timescaledb" else 0)
         registry = evidence.look_in_registry(connection, context.id)
         assert {name for name, rows in registry.items() if rows} == {
-            "tenants", "tenant_jobs", "invitations", "oauth_clients", "usage_daily", "storage_status",
+            "tenants", "tenant_jobs", "invitations", "letters", "oauth_clients", "usage_daily",
+            "storage_status",
         }  # fmt: skip
     assert evidence.look_at_broker(broker, "life-gone") == 1
 

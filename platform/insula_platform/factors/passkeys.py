@@ -52,6 +52,10 @@ _ASK = text(
     " ON CONFLICT (browser_hash)"
     " DO UPDATE SET challenge = excluded.challenge, expires_at = excluded.expires_at"
 )
+_SWEEP = text(
+    "DELETE FROM passkey_challenges WHERE browser_hash IN (SELECT browser_hash FROM passkey_challenges"
+    " WHERE expires_at <= now() LIMIT 10 FOR UPDATE SKIP LOCKED)"
+)
 _TAKE = text(
     "DELETE FROM passkey_challenges WHERE browser_hash = :browser AND expires_at > now() RETURNING challenge"
 )
@@ -191,6 +195,8 @@ def sign_in(
 
 
 def _keep(core: Session, browser: str, challenge: bytes) -> None:
+    # Anybody may ask: what nobody has answered goes as more comes, so that the table does not grow by it.
+    core.execute(_SWEEP)
     core.execute(_ASK, {"browser": fingerprint(browser), "challenge": challenge, "lifetime": LIFETIME})
 
 

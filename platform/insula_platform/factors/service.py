@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from insula_platform.factors.models import Passkey, RecoveryCode, TotpFactor
@@ -35,3 +35,9 @@ def factors_of(core: Session, account_id: UUID) -> Factors:
     totp = select(TotpFactor).where(TotpFactor.account_id == account_id, TotpFactor.confirmed_at.is_not(None))
     codes = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.account_id == account_id)
     return Factors(core.scalar(totp), list(core.scalars(passkeys)), core.scalar(codes) or 0)
+
+
+def forget_factors(core: Session, account_id: UUID) -> None:
+    """Take all of them away, recovery codes too."""
+    for kind in (TotpFactor, Passkey, RecoveryCode):
+        core.execute(delete(kind).where(kind.account_id == account_id))

@@ -14,7 +14,7 @@ from insula_platform.federation import claims as reading
 from insula_platform.federation.claims import Rules
 from insula_platform.federation.domains import domain_of, verified_domains
 from insula_platform.federation.errors import SignInRefused
-from insula_platform.federation.membership import account_for, admit
+from insula_platform.federation.membership import account_for, admit, is_believed
 from insula_platform.federation.models import FederatedCallback, FederatedIdentity, IdentityProvider
 from insula_platform.oauth.models import fingerprint
 from insula_platform.people import Account, Membership
@@ -67,6 +67,14 @@ def admit_by_claims(
     if membership is None and not provider.admits_new:
         raise SignInRefused("no-member", "You are no member yet, and nobody becomes one by signing in.")
     account = known if known is not None else account_for(core, email, reading.name_of(claims, email))
+    if not is_believed(core, tenant.id, account):
+        raise SignInRefused(
+            "unconfirmed-account",
+            "There is an account with your e-mail address, and nobody has confirmed that it is theirs. "
+            "Choose a new password for it (“Forgot your password?” on the sign-in page), which does so, "
+            "and come back.",
+            claim="email",
+        )
     _check_active(core, tenant, account)
     _give_role(core, tenant, account, claims, rules, actor)
     _link(core, tenant, provider, account, claims["sub"])

@@ -8,6 +8,8 @@ from typing import Any
 
 from insula_platform.federation.errors import SignInRefused
 from insula_platform.federation.service import ROLES
+from insula_platform.people.service import check_email, normal_email
+from insula_tenants.errors import InvalidInput
 
 TRUE = (True, "true", "1", 1)
 """How providers write that an address is verified; Microsoft's `xms_edov` is a text."""
@@ -32,10 +34,13 @@ def are_missing(claims: Mapping[str, Any], rules: Rules) -> bool:
 def verified_email(claims: Mapping[str, Any], rules: Rules) -> str:
     """The address that the provider vouches for; `SignInRefused` names the claim it fails at."""
     email = claims.get("email")
-    if not isinstance(email, str) or "@" not in email or "\x00" in email:
+    try:
+        email = normal_email(email) if isinstance(email, str) else ""
+        check_email(email)
+    except InvalidInput:
         raise SignInRefused(
             "no-email", "The provider did not tell an e-mail address.", claim="email", received=claims
-        )
+        ) from None
     if rules.verified_claim not in claims:
         raise SignInRefused(
             "email-not-verified",
@@ -50,7 +55,7 @@ def verified_email(claims: Mapping[str, Any], rules: Rules) -> str:
             claim=rules.verified_claim,
             received=claims,
         )
-    return email.strip().lower()
+    return email
 
 
 def name_of(claims: Mapping[str, Any], email: str) -> str:
@@ -65,7 +70,8 @@ def role_of(claims: Mapping[str, Any], rules: Rules) -> str:
         values: Iterable[str] = ()
     else:
         said = claims.get(rules.role_claim)
-        values = [said] if isinstance(said, str) else [v for v in (said or ()) if isinstance(v, str)]
+        listed = said if isinstance(said, list) else [said]
+        values = [value for value in listed if isinstance(value, str)]
     role = strongest(values, rules)
     if role is not None:
         return role

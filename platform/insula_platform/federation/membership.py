@@ -30,6 +30,17 @@ def account_for(core: Session, email: str, name: str) -> Account:
     return core.scalars(select(Account).where(Account.email == email)).one()
 
 
+def is_believed(core: Session, tenant_id: UUID, account: Account) -> bool:
+    """Whether the account of an address may be let in because the address is.
+
+    Whoever invites an address sees the link, and can make an account for it. So one whose address nobody has
+    confirmed may be that of a stranger who waits to be let in, unless it is a member already.
+    """
+    if account.email_verified_at is not None:
+        return True
+    return core.get(Membership, (account.id, tenant_id)) is not None
+
+
 def admit(
     core: Session, tenant_id: UUID, account: Account, role: str, *, by: str, actor: Actor
 ) -> Membership:

@@ -1,7 +1,8 @@
 """Requests to identity providers: tenants name the addresses, so none may lead inside (SSRF).
 
-Only https, no redirect, a bounded answer in a bounded time. A host's addresses are looked up once, checked,
-and the connection goes to the checked one: a name that changes its mind in between gains nothing.
+Only https, no redirect, a bounded answer in a bounded time, however slowly it drips. A host's addresses are
+looked up once, checked, and the connection goes to the checked one: a name that changes its mind in between
+gains nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ssl import SSLContext
 from typing import Any
 
+import httpcore
 import httpx
 
 from insula_platform.settings import PlatformSettings, is_loopback
@@ -25,6 +30,8 @@ SECONDS = 5.0
 """For one step of a request; the whole may take twice that."""
 
 _AT_ONCE = 8
+_AT_ONE_HOST = 4
+"""Requests under way: one provider that dawdles must leave room for the others."""
 _PATIENCE = 0.5
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -43,7 +50,8 @@ class Outbound:
         """Nothing is connected yet."""
         self._loopback = is_loopback(httpx.URL(settings.public_url).host)
         self._private = settings.sso_private_networks
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._busy: Counter[str] = Counter()
+        self._freed = threading.Condition()
         self._http = httpx.Client(
             transport=_Pinned(self), timeout=SECONDS, follow_redirects=False, trust_env=False
         )
@@ -99,18 +107,33 @@ class Outbound:
 
     def _ask(self, method: str, url: str, **request: Any) -> tuple[int, dict[str, Any]]:
         self.check(url)
-        # Each request holds a thread of the server: providers that dawdle must not take all of them.
-        if not self._places.acquire(timeout=_PATIENCE):
-            raise ProviderUnreachable("too many sign-ins wait for their providers: try again")
-        try:
+        with self._place(httpx.URL(url).host):
             deadline = time.monotonic() + 2 * SECONDS
-            fields = _headers(request.pop("headers", None))
-            with self._http.stream(method, url, headers=fields, **request) as answer:
-                return answer.status_code, _object(url, answer, deadline)
-        except httpx.HTTPError as error:
-            raise ProviderUnreachable(f"{url} does not answer: {type(error).__name__}") from None
+            try:
+                fields = _headers(request.pop("headers", None))
+                with self._http.stream(method, url, headers=fields, **request) as answer:
+                    return answer.status_code, _object(url, answer, deadline)
+            except httpx.HTTPError as error:
+                if isinstance(error, httpx.TimeoutException) and time.monotonic() > deadline:
+                    raise ProviderUnreachable(f"the answer of {url} takes too long") from None
+                raise ProviderUnreachable(f"{url} does not answer: {type(error).__name__}") from None
+
+    @contextmanager
+    def _place(self, host: str) -> Iterator[None]:
+        # Each request holds a thread of the server: providers that dawdle must not take all of them.
+        def is_free() -> bool:
+            return self._busy.total() < _AT_ONCE and self._busy[host] < _AT_ONE_HOST
+
+        with self._freed:
+            if not self._freed.wait_for(is_free, _PATIENCE):
+                raise ProviderUnreachable("too many sign-ins wait for their providers: try again")
+            self._busy[host] += 1
+        try:
+            yield
         finally:
-            self._places.release()
+            with self._freed:
+                self._busy -= Counter({host: 1})  # which also forgets a host that has none left
+                self._freed.notify_all()
 
 
 class _Pinned(httpx.BaseTransport):
@@ -119,7 +142,13 @@ class _Pinned(httpx.BaseTransport):
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
         # A connection belongs to one host's certificate, and the pool knows addresses: none is used twice.
-        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+        self._inner = httpx.HTTPTransport(trust_env=False)
+        # httpx has no way to name what the connections are made by.
+        self._inner._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_keepalive_connections=0,
+            network_backend=_Bounded(),
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
@@ -131,6 +160,54 @@ class _Pinned(httpx.BaseTransport):
 
     def close(self) -> None:
         self._inner.close()
+
+
+class _Bounded(httpcore.NetworkBackend):
+    """Connections that last for one request: a time for each read would be no end of them all."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        deadline = time.monotonic() + 2 * SECONDS
+        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _BoundedStream(stream, deadline)
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
+        self._inner, self._deadline = inner, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._left(timeout, httpcore.ConnectTimeout)
+        return _BoundedStream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    def _left(self, timeout: float | None, over: type[httpcore.TimeoutException]) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise over("the answer takes too long")
+        return left if timeout is None else min(left, timeout)
 
 
 def _headers(more: Mapping[str, str] | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from pydantic import SecretStr
-from sqlalchemy import delete, select, update
+from sqlalchemy import any_, delete, literal, select, update
 from sqlalchemy.orm import Session
 
 from insula_platform.federation.domains import verified_domains
@@ -65,7 +65,8 @@ def put_provider(
     """Set up or change how the tenant signs in.
 
     Raises `InvalidInput` for what cannot be, `Conflict` when it is to be enforced and nobody could come in.
-    When it is enforced from now on, whoever must sign in there does so: their grants end.
+    When it is enforced from now on, whoever must sign in there does so: their grants end. Another issuer ends
+    what the one before has opened: it may have been changed because that one is not to be believed any more.
     """
     _check(setup)
     if setup.enforced and not verified_domains(core, tenant.id):
@@ -78,6 +79,8 @@ def put_provider(
     else:
         raise InvalidInput("client_secret", "give the secret that the provider has for this client")
     was_enforced = found is not None and found.enforced
+    if found is not None and found.issuer != setup.issuer:
+        _end_signed_in(core, tenant)
     provider = found or IdentityProvider(tenant_id=tenant.id)
     provider.issuer, provider.client_id, provider.client_secret_sealed = (
         setup.issuer,
@@ -108,9 +111,9 @@ def put_provider(
 
 
 def remove_provider(core: Session, tenant: TenantContext, *, actor: Actor) -> None:
-    """Take single sign-on away: sessions by it end, and the links between subjects and accounts."""
+    """Take single sign-on away: what it opened ends, and the links between subjects and accounts."""
     provider = find_provider(core, tenant, for_update=True)
-    core.execute(delete(SigninSession).where(SigninSession.tenant_id == tenant.id))
+    _end_signed_in(core, tenant)
     core.execute(delete(FederatedIdentity).where(FederatedIdentity.tenant_id == tenant.id))
     audit.record(core, actor, "sso.removed", tenant=tenant.id, target=provider.issuer)
     core.delete(provider)
@@ -159,6 +162,16 @@ def _check(setup: Setup) -> None:
         raise InvalidInput("scope", "it must have openid, or there is no ID token")
     if not setup.roles and setup.default_role is None:
         raise InvalidInput("default_role", "give one, or roles: else nobody could come in")
+
+
+def _end_signed_in(core: Session, tenant: TenantContext) -> None:
+    """End the sessions that the tenant's provider has started, and what was granted in them."""
+    core.execute(delete(SigninSession).where(SigninSession.tenant_id == tenant.id))
+    core.execute(
+        update(Grant)
+        .where(Grant.tenant_id == tenant.id, Grant.revoked_at.is_(None), literal("fed") == any_(Grant.amr))
+        .values(revoked_at=datetime.now(UTC))
+    )
 
 
 def _end_other_grants(core: Session, tenant: TenantContext) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 from procrastinate import App, SyncPsycopgConnector
@@ -29,6 +30,9 @@ class Letter:
     lifetime: timedelta = timedelta(days=3)
     """How long it is worth sending: for a letter with a link, as long as the link is good."""
 
+    tenant: UUID | None = None
+    """The tenant of which it speaks; None for one that is the person's own."""
+
     def __post_init__(self) -> None:
         """Refuse what would let an address or a name write header fields of its own."""
         for name, value in (("to", self.to), ("subject", self.subject)):
@@ -40,6 +44,7 @@ def enqueue(core: Session, letter: Letter) -> None:
     """Have the letter sent once the caller's transaction is committed; with its rollback it never was."""
     core.add(
         StoredLetter(
+            tenant_id=letter.tenant,
             recipient=letter.to,
             subject=letter.subject,
             body=letter.text,

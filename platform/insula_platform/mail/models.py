@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, Integer, Text, Uuid, func
+from sqlalchemy import DateTime, ForeignKey, Integer, Text, Uuid, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insula_tenants.models import Core
@@ -17,6 +17,8 @@ class StoredLetter(Core):
     __tablename__ = "letters"
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+    tenant_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("tenants.id"))
+    """The tenant of which it speaks: it goes with it."""
     recipient: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text)
     body: Mapped[str | None] = mapped_column(Text)

@@ -108,7 +108,8 @@ def _written(core: Session, access: Access, row: Invitation, token: str, public_
     link = invitation_link(public_url, token)
     tenant = find_tenant(core, access.context.slug).name
     text = _LETTER.format(tenant=tenant, role=row.role, expires=row.expires_at, link=link)
-    enqueue(core, Letter(row.email, f"Join {tenant} on Insula", text, lifetime=LIFETIME))
+    letter = Letter(row.email, f"Join {tenant} on Insula", text, lifetime=LIFETIME, tenant=access.context.id)
+    enqueue(core, letter)
     return Sent(row, link)
 
 

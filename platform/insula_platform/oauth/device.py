@@ -13,7 +13,7 @@ from typing import Any
 from authlib.oauth2 import rfc8628
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError, OAuth2Error, UnauthorizedClientError
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth.families import end_stolen
@@ -29,6 +29,7 @@ from insula_platform.oauth.models import (
 )
 from insula_platform.oauth.requests import ProviderRequest
 from insula_platform.people import Member
+from insula_platform.signin.attempts import may_have_device_code
 from insula_platform.signin.models import SigninSession
 
 DEVICE_GRANT: str = rfc8628.DEVICE_CODE_GRANT_TYPE
@@ -36,18 +37,18 @@ DEVICE_GRANT: str = rfc8628.DEVICE_CODE_GRANT_TYPE
 LIFETIME = 600
 """Seconds in which the person must have decided."""
 
-MAX_PENDING_PER_ADDRESS = 100
-"""Codes that may wait at once for one address: whoever asks need not be known."""
+_LONGEST_SLUG = 63
+"""More is no tenant's, and a row for whoever asks is to be small."""
 
 _SLOWER_BY = 5
 """Seconds, as section 3.5 has it."""
 
 
 class TooManyPending(OAuth2Error):  # type: ignore[misc] # Authlib ships no types
-    """The address asks for one code after the other and redeems none."""
+    """The address asks for one code after the other."""
 
     error = "temporarily_unavailable"
-    description = "Too many codes wait for this address. Try again in a few minutes."
+    description = "Too many codes were asked for from this address. Try again in a few minutes."
     status_code = 429
 
 
@@ -61,7 +62,8 @@ class DeviceAuthorization(rfc8628.DeviceAuthorizationEndpoint):  # type: ignore[
         """The codes, and a row for them: 35 random bits for the person, 256 for the device."""
         answer: tuple[int, dict[str, Any], Any] = super().create_endpoint_response(request)
         row = self.server.core.get_one(DeviceCode, fingerprint(answer[1]["device_code"]))
-        row.tenant = request.payload.data.get("tenant")
+        tenant = request.payload.data.get("tenant", "")
+        row.tenant = tenant if 0 < len(tenant) <= _LONGEST_SLUG else None
         row.address = request.address
         return answer
 
@@ -70,11 +72,7 @@ class DeviceAuthorization(rfc8628.DeviceAuthorizationEndpoint):  # type: ignore[
         client: Client = super().authenticate_client(request)
         if not client.check_grant_type(DEVICE_GRANT):
             raise UnauthorizedClientError
-        core: Session = self.server.core
-        waiting = select(func.count()).where(
-            DeviceCode.address == request.address, DeviceCode.expires_at > datetime.now(UTC)
-        )
-        if (core.scalar(waiting) or 0) >= MAX_PENDING_PER_ADDRESS:
+        if not may_have_device_code(self.server.core, request.address):
             raise TooManyPending
         return client
 

@@ -54,7 +54,8 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
             "dead-letters:write",
         }
     ),
-    "admin": frozenset(API_SCOPES.keys() - {"data:export"}),
+    # Provider and directory say who somebody is: whoever chooses them could come in as an owner.
+    "admin": frozenset(API_SCOPES.keys() - {"data:export", "sso:write", "scim:write"}),
     "owner": frozenset(API_SCOPES),
 }
 

@@ -21,7 +21,7 @@ from joserfc.jwk import RSAKey
 from sqlalchemy.orm import Session
 
 from insula_platform.oauth import scopes
-from insula_platform.oauth.client_auth import PrivateKeyJwt
+from insula_platform.oauth.client_auth import PrivateKeyJwt, client_secret_basic
 from insula_platform.oauth.device import DeviceAuthorization, DeviceGrant
 from insula_platform.oauth.endpoints import EndSession, Introspection, Revocation
 from insula_platform.oauth.grants import (
@@ -68,6 +68,7 @@ class Provider(AuthorizationServer):  # type: ignore[misc] # Authlib ships no ty
         self.register_grant(ServiceGrant)
         self.register_grant(DeviceGrant, [id_token])
         self.register_endpoint(DeviceAuthorization)
+        self.register_client_auth_method("client_secret_basic", client_secret_basic)
         self.register_client_auth_method(
             PrivateKeyJwt.CLIENT_AUTH_METHOD, PrivateKeyJwt(core, settings.public_url)
         )

@@ -21,15 +21,16 @@ from sqlalchemy.orm import Session
 
 from insula_platform.federation.claims import Rules, strongest
 from insula_platform.federation.domains import domain_of, verified_domains
-from insula_platform.federation.membership import account_for, admit, dismiss
+from insula_platform.federation.membership import account_for, admit, dismiss, is_believed
 from insula_platform.federation.models import IdentityProvider
 from insula_platform.people import Account, Membership
 from insula_platform.people.memberships import LastOwner
-from insula_platform.people.service import normal_email
+from insula_platform.people.service import check_email, normal_email
 from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
 from insula_platform.scim.resources import Email, User
 from insula_tenants.audit import Actor
 from insula_tenants.context import TenantContext
+from insula_tenants.errors import InvalidInput
 
 BY = "scim"
 
@@ -77,6 +78,11 @@ class Users:
         email = _address(wanted)
         self._check_domain(email)
         account = account_for(self.core, email, _name(wanted, email))
+        if not is_believed(self.core, self.tenant_id, account):
+            raise ConflictException(
+                detail=f"there is an account for {email}, and nobody has confirmed that it is theirs: "
+                "the person must choose a new password for it first, which does so"
+            )
         row = self.core.scalar(
             select(ScimUser).where(ScimUser.tenant_id == self.tenant_id, ScimUser.account_id == account.id)
         )
@@ -180,7 +186,13 @@ class Users:
             )
 
     def _move(self, account: Account, email: str) -> None:
-        """Give the account its new address if nobody else knows it by the old one; else it keeps that."""
+        """Give the account its new address if nobody else knows it by the old one; else it keeps that.
+
+        So does an owner's: by an address of somebody else's, a directory would make them the owner.
+        """
+        membership = self.core.get(Membership, (account.id, self.tenant_id))
+        if membership is not None and membership.role == "owner":
+            return
         others = select(func.count()).where(
             Membership.account_id == account.id, Membership.tenant_id != self.tenant_id
         )
@@ -233,9 +245,12 @@ def _address(user: User) -> str:
     addresses = [email for email in user.emails or () if email.value]
     primary = next((email for email in addresses if email.primary), addresses[0] if addresses else None)
     address = str(primary.value) if primary is not None else user.user_name or ""
-    if "@" not in address:
-        raise InvalidValueException(detail="give an e-mail address: in emails, or as the userName")
-    return normal_email(address)
+    address = normal_email(address)
+    try:
+        check_email(address)
+    except InvalidInput:
+        raise InvalidValueException(detail="give an e-mail address: in emails, or as the userName") from None
+    return address
 
 
 def _name(user: User, email: str) -> str:

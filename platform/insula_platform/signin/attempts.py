@@ -44,6 +44,8 @@ PER_ADDRESS = Counter("address", 100, timedelta(minutes=15))
 PER_PLACE = Counter("place", 10, timedelta(minutes=15))
 PER_ACCOUNT = Counter("account", 100, timedelta(days=1))
 LETTERS_PER_ACCOUNT = Counter("letters", 3, timedelta(hours=1))
+DEVICE_CODES = Counter("device codes", 100, timedelta(minutes=10))
+"""By address: whoever asks for the code of a device need not be known. As long as a code lasts."""
 
 # The row of a window that is over begins anew. One statement: parallel attempts wait for each other's row.
 _COUNT = text(
@@ -98,6 +100,13 @@ def may_write(core: Session, email: str) -> bool:
     """Whether another letter may go to this address; counts it. Nobody's mailbox is to be flooded."""
     counter = LETTERS_PER_ACCOUNT
     row = core.execute(_COUNT, {"counted": _key(counter, email), "window": counter.window}).one()
+    return bool(row.attempts <= counter.most)
+
+
+def may_have_device_code(core: Session, address: str) -> bool:
+    """Whether a device at this address may have another code; counts it."""
+    counter = DEVICE_CODES
+    row = core.execute(_COUNT, {"counted": _key(counter, _network(address)), "window": counter.window}).one()
     return bool(row.attempts <= counter.most)
 
 

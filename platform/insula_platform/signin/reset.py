@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from insula_platform.email_links import service as links
 from insula_platform.email_links.service import DeadLink, Purpose
 from insula_platform.email_links.tasks import request_reset
+from insula_platform.factors import forget_factors
 from insula_platform.mail import Letter, enqueue
 from insula_platform.people import Account, set_password
 from insula_platform.people.passwords import MIN_LENGTH
@@ -94,7 +95,10 @@ def _reset(visit: Visit) -> None:
         if account is None or account.email != link.email:
             raise DeadLink("It was sent to an address that the account no longer has.")
         set_password(core, account, visit.given.get("password", ""))
-        account.email_verified_at = account.email_verified_at or link.created_at
+        if account.email_verified_at is None:
+            # Until now it was shown to be nobody's: whoever made it keeps no way in beside the password.
+            forget_factors(core, account.id)
+            account.email_verified_at = link.created_at
         links.forget(core, account.id)
         ended = end_all(core, account.id)
         attempt = Attempt(visit.platform.settings, visit.request, account.email)

@@ -261,6 +261,7 @@ _CLOSE = (
     "DELETE FROM oauth_clients WHERE tenant_id = CAST(:id AS uuid)",
     "DELETE FROM memberships WHERE tenant_id = CAST(:id AS uuid)",
     "DELETE FROM invitations WHERE tenant_id = CAST(:id AS uuid)",
+    "DELETE FROM letters WHERE tenant_id = CAST(:id AS uuid)",
     "DELETE FROM tenant_jobs WHERE tenant_id = CAST(:id AS uuid) AND kind <> 'delete'",
     "DELETE FROM idempotency_keys WHERE strpos(scope, :id) > 0 OR body::text LIKE '%' || :id || '%'",
     "DELETE FROM procrastinate_jobs WHERE status <> 'doing'"

@@ -65,7 +65,7 @@ def test_it_is_not_enforced_before_anybody_could_come_in(live: Live):
 
     with live.deployment.databases.core() as core:
         noah = core.scalars(select(Account).where(Account.email == "noah@example.com")).one()
-        add_member(core, noah, live.deployment.globex, "admin")
+        add_member(core, noah, live.deployment.globex, "owner")
     token = live.tokens_of("noah@example.com", scope="sso:write sso:read", tenant="globex")["access_token"]
     globex = Admin(live, token, "globex")
     assert globex.call("GET", "/sso").status_code == 404

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from insula_platform.federation.outbound import Outbound, ProviderUnreachable
+from insula_platform.federation.outbound import _AT_ONE_HOST, Outbound, ProviderUnreachable
 from insula_platform.settings import PlatformSettings
 from tests.platform.federation.conftest import Admin
 from tests.platform.federation.rogue import Lies, RogueProvider
@@ -125,8 +127,6 @@ def _html(handler: BaseHTTPRequestHandler) -> bool:
 
 
 def _dripping(handler: BaseHTTPRequestHandler) -> bool:
-    import threading
-
     handler.send_response(200)
     handler.end_headers()
     pause = threading.Event()
@@ -138,15 +138,62 @@ def _dripping(handler: BaseHTTPRequestHandler) -> bool:
     return True
 
 
+def _dripping_headers(handler: BaseHTTPRequestHandler) -> bool:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    pause = threading.Event()
+    try:
+        for _ in range(1000):
+            if pause.wait(0.02):
+                break
+            handler.wfile.write(b"x")
+    except OSError:
+        pass
+    return True
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(_redirect, "redirects"), (_endless, "too long"), (_html, "JSON object"), (_dripping, "takes too long")],
+    [
+        (_redirect, "redirects"),
+        (_endless, "too long"),
+        (_html, "JSON object"),
+        (_dripping, "takes too long"),
+        (_dripping_headers, "takes too long"),
+    ],
 )
 def test_answers_that_are_none(admin: Admin, rogue: RogueProvider, answer, words: str, monkeypatch):
     monkeypatch.setattr("insula_platform.federation.outbound.SECONDS", 0.2)
     rogue.lies = Lies(before=answer)
     test = admin.call("POST", "/sso/test").json()
     assert words in next(look["detail"] for look in test["looks"] if not look["ok"])
+
+
+def test_a_provider_that_dawdles_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("insula_platform.federation.outbound._PATIENCE", 0.01)
+    outbound, slow, quick = Outbound(LOCAL), RogueProvider(), RogueProvider()
+    go_on, busy = threading.Event(), threading.Semaphore(0)
+
+    def dawdle(handler: BaseHTTPRequestHandler) -> bool:
+        busy.release()
+        return not go_on.wait(30)
+
+    slow.lies.before = dawdle
+    here = slow.issuer.replace("127.0.0.1", "localhost")  # places are by host
+    try:
+        with ThreadPoolExecutor(_AT_ONE_HOST) as pool:
+            waiting = [pool.submit(outbound.get, f"{here}/jwks") for _ in range(_AT_ONE_HOST)]
+            for _ in waiting:
+                assert busy.acquire(timeout=30)
+            with pytest.raises(ProviderUnreachable, match="too many"):
+                outbound.get(f"{here}/jwks")
+            assert outbound.get(f"{quick.issuer}/jwks")["keys"]
+            go_on.set()
+            assert all(each.result()["keys"] for each in waiting)
+        assert outbound.get(f"{here}/jwks")["keys"]
+    finally:
+        go_on.set()
+        slow.stop()
+        quick.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -166,6 +167,7 @@ def test_a_provider_opens_its_own_tenant_alone(live: Live, admin: Admin, rogue: 
     """Sven owns globex: what acme's provider says of his address must not lead there."""
     with live.deployment.databases.core() as core:
         sven = create_account(core, "sven@acme.test", "Sven", PASSWORD)
+        sven.email_verified_at = datetime.now(UTC)
         add_member(core, sven, live.deployment.globex, "owner")
         sven_id, before = sven.id, sven.password_hash
     with Wanderer(live) as browser:

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from insula_platform.oauth.clients import CLI_CLIENT_ID
-from insula_platform.oauth.device import DEVICE_GRANT, MAX_PENDING_PER_ADDRESS, shown
-from insula_platform.signin.attempts import PER_PLACE
+from insula_platform.oauth.device import DEVICE_GRANT, shown
+from insula_platform.signin.attempts import DEVICE_CODES, PER_PLACE, may_have_device_code
 from insula_tenants.audit import list_entries
 from tests.platform.conftest import Browser, Live
 
@@ -263,15 +263,21 @@ def test_nothing_that_opens_anything_is_stored_in_the_clear(live: Live):
 
 def test_an_address_cannot_fill_the_table(live: Live):
     with live.deployment.databases.core() as core:
-        core.execute(
-            text(
-                "INSERT INTO oauth_device_codes (device_code_hash, user_code_hash, client_id, scope, address,"
-                " expires_at) SELECT n, n, 'insula-cli', '', '127.0.0.1', now() + interval '1 minute'"
-                " FROM generate_series(1, :many) n"
-            ),
-            {"many": MAX_PENDING_PER_ADDRESS},
-        )
-    assert begin(live).status_code == 429
+        may_have_device_code(core, "127.0.0.1")
+        core.execute(text("UPDATE signin_attempts SET attempts = :most"), {"most": DEVICE_CODES.most})
+    refused = begin(live)
+    assert (refused.status_code, refused.json()["error"]) == (429, "temporarily_unavailable")
     with live.deployment.databases.core() as core:
-        core.execute(text("DELETE FROM oauth_device_codes WHERE scope = ''"))
-    assert begin(live).status_code == 200
+        core.execute(text("DELETE FROM signin_attempts"))
+    assert begin(live, tenant="x" * 60_000).status_code == 200
+    with live.deployment.databases.core() as core:
+        assert core.scalar(text("SELECT max(length(tenant)) FROM oauth_device_codes")) <= 63
+
+
+def test_the_addresses_of_one_ipv6_subscriber_are_one(live: Live):
+    with live.deployment.databases.core() as core:
+        for number in range(DEVICE_CODES.most):
+            assert may_have_device_code(core, f"2001:db8:1:2::{number:x}")
+        assert not may_have_device_code(core, "2001:db8:1:2:ffff::1")
+        assert may_have_device_code(core, "2001:db8:1:3::1")
+        core.rollback()

@@ -27,6 +27,7 @@ COMMENT ON COLUMN oauth_grants.signin_id IS 'the session it was given in: who en
 
 CREATE TABLE letters (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id uuid REFERENCES tenants ON DELETE CASCADE,
     recipient text NOT NULL,
     subject text NOT NULL,
     body text,
@@ -40,6 +41,8 @@ CREATE TABLE letters (
     CHECK (body IS NOT NULL OR sent_at IS NOT NULL OR failed_at IS NOT NULL)
 );
 CREATE INDEX letters_waiting ON letters (next_attempt_at) WHERE sent_at IS NULL AND failed_at IS NULL;
+CREATE INDEX letters_tenant ON letters (tenant_id) WHERE tenant_id IS NOT NULL;
+COMMENT ON COLUMN letters.tenant_id IS 'of a letter that speaks of a tenant: it goes with it';
 COMMENT ON COLUMN letters.body IS 'null once it is sent or given up: it may hold a link that lets someone in';
 
 CREATE TABLE email_links (
