@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import update
 
 from insula_ingest.device import Certificate, Device, DeviceError
 from insula_ingest.settings import IngestSettings
@@ -22,11 +27,13 @@ from insula_platform.app import create_app
 from insula_platform.broker.trust import Trust, keep
 from insula_platform.certificates.service import authorities_seal
 from insula_platform.oauth.clients import create_service_client
+from insula_platform.renewal import app as renewal
 from insula_platform.renewal.serve import make_server
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.broker import CONTROL, INGEST, broker_access
-from insula_tenants.certificates import authority_of
+from insula_tenants.certificates import DeviceCertificate, authority_of
+from insula_tenants.certificates.authority import Authority, sign_device
 from insula_tenants.devices import create_device
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.lifecycle import resume_tenant, suspend_tenant
@@ -60,6 +67,12 @@ class Site:
         headers = {"Authorization": f"Bearer {self.tokens[token or tenant]}"}
         with httpx.Client(base_url=self.url, verify=_PLAIN, timeout=30) as client:
             return client.request(method, f"/api/v1/tenants/{tenant}{path}", json=json, headers=headers)
+
+    def ask(self, path: str, body: object, token: str | None = None) -> httpx.Response:
+        """What a device asks that is nobody's yet."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with httpx.Client(base_url=self.url, verify=_PLAIN, timeout=30) as client:
+            return client.post(f"/api/v1/{path}", json=body, headers=headers)
 
     def device(self, name: str, tenant: str = "acme") -> Identity:
         """A new device with a certificate."""
@@ -305,6 +318,118 @@ def test_a_device_renews_its_certificate_by_itself(site: Site, tmp_path: Path):
     for nobody in (None, Identity(site.files.certificate, site.files.key)):
         with pytest.raises(httpx.TransportError):
             site.renew(nobody, csr_of(key))
+
+
+def test_what_is_revoked_while_it_is_being_renewed_leaves_nothing_good(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    device = site.device("caught-1")
+    (listed,) = site.api("GET", "/devices/caught-1/certificates").json()
+    issue = renewal.issue_certificate
+
+    def late(*given: Any, **more: Any) -> Any:
+        revocation = f"/devices/caught-1/certificates/{listed['serial']}/revoke"
+        assert site.api("POST", revocation, {"reason": "key_compromise"}).status_code == 204
+        return issue(*given, **more)
+
+    monkeypatch.setattr(renewal, "issue_certificate", late)
+    assert site.renew(device, csr_of(ec.generate_private_key(ec.SECP256R1()))).status_code == 403
+    certificates = site.api("GET", "/devices/caught-1/certificates").json()
+    assert len(certificates) == 2
+    assert all(one["revoked_at"] for one in certificates)
+
+
+def test_a_neighbours_key_signs_for_nobody_at_renewal(site: Site, tmp_path: Path):
+    """With the very key of acme's authority, and globex's name on the certificate, or a device's of acme."""
+    site.device("copied-1")
+    with site.deployment.databases.core() as core:
+        row = authority_of(core, authorities_seal(site.settings), site.deployment.acme, actor=SYSTEM)
+        stolen = Authority.load(row.certificate, authorities_seal(site.settings).decrypt(row.sealed_key))
+    for tenant in ("globex", "acme"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        lifetime, url = timedelta(days=1), "https://127.0.0.1/none.crl"
+        forged = sign_device(
+            stolen, tenant, "copied-1", key.public_key(), lifetime=lifetime, crl_url=url
+        ).public_bytes(Encoding.PEM)
+        identity = identity_of(tmp_path, tenant, key, forged.decode())
+        if tenant == "globex":  # the authority's own constraints: no handshake, here and at the broker
+            assert site.is_refused(identity)
+            with pytest.raises(httpx.TransportError):
+                site.renew(identity, csr_of(key))
+        else:  # nobody has issued it, whoever signed it
+            assert site.renew(identity, csr_of(key)).status_code == 403
+
+
+def test_what_was_revoked_while_nobody_looked_is_ended_by_the_next_who_does(site: Site):
+    device = site.device("unseen-1")
+    with site.connect(device) as client:
+        (listed,) = site.api("GET", "/devices/unseen-1/certificates").json()
+        site.api("POST", f"/devices/unseen-1/certificates/{listed['serial']}/revoke", {})
+        hour = timedelta(hours=1)
+        with site.deployment.databases.core() as core:  # an hour ago, and so was the last look
+            core.execute(
+                update(DeviceCertificate)
+                .where(DeviceCertificate.serial == listed["serial"])
+                .values(revoked_at=datetime.now(UTC) - hour)
+            )
+        looked = site.directory / "looked"
+        os.utime(looked, (looked.stat().st_mtime - 3600 - 1,) * 2)
+        next_one = Trust(site.settings, site.deployment.databases, site.directory, site.broker.pid_file)
+        assert ("acme", "unseen-1") in next_one.look()
+        client.wait_closed()
+
+
+def test_a_claim_code_is_traded_for_a_certificate(site: Site, ingest: MqttClient, tmp_path: Path):
+    asked = {"name": "Delivery", "count": 1, "prefix": "box", "expires_in": 3600}
+    (code,) = site.api("POST", "/claim-batches", asked).json()["codes"]
+    for csr in (None, "no request"):  # a code is not used up by who cannot be given a certificate
+        refused = site.ask("claims", {"code": code, "csr": csr})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "csr")
+    key = ec.generate_private_key(ec.SECP256R1())
+    answer = site.ask("claims", {"code": code, "csr": csr_of(key, "globex/devices/box-1")})
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert (told["device"], told["credentials"], told["qr"]) == ("box-1", None, None)
+    site.trust.look()
+    device = identity_of(tmp_path, "box", key, told["certificate"]["certificate"])
+    eventually(lambda: not site.is_refused(device), what="the authority at the broker")
+    own = unique("own")
+    with site.connect(device) as client:
+        assert client.publish("tenants/acme/devices/box-1/telemetry", own) == "taken"
+    assert ingest.wait_for(own).topic == "tenants/acme/devices/box-1/telemetry"
+    assert site.ask("claims", {"code": code, "csr": csr_of(key)}).status_code == 404
+
+
+def test_a_device_that_enrols_anew_has_its_new_certificate_alone(site: Site, tmp_path: Path):
+    asked = {"name": "Fleet", "prefix": "fleet", "approved_serials": ["*"]}
+    fleet = site.api("POST", "/provisioning-keys", asked).json()["secret"]
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+
+    def announce() -> dict[str, str]:
+        told: dict[str, str] = site.ask("enrolments", {"serial": "S-1"}, fleet).json()
+        return told
+
+    def fetch(announced: dict[str, str], csr: str | None) -> httpx.Response:
+        asked = {"secret": announced["secret"], "csr": csr}
+        return site.ask(f"enrolments/{announced['enrolment']}/login", asked, fleet)
+
+    first = announce()
+    refused = fetch(first, None)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "csr")
+    told = fetch(first, csr_of(keys[0])).json()
+    assert told["credentials"] is None
+    old = identity_of(tmp_path, "old", keys[0], told["certificate"]["certificate"])
+    again = announce()
+    approval = site.api("POST", f"/enrolments/{again['enrolment']}/approve", {"device": told["device"]})
+    assert approval.status_code == 200, approval.text
+    answer = fetch(again, csr_of(keys[1]))
+    assert answer.status_code == 201, answer.text
+    new = identity_of(tmp_path, "new", keys[1], answer.json()["certificate"]["certificate"])
+    site.trust.look()
+    eventually(lambda: not site.is_refused(new), what="the authority at the broker")
+    eventually(lambda: site.is_refused(old), what="the list of revoked certificates")
+    certificates = site.api("GET", f"/devices/{told['device']}/certificates").json()
+    assert [one["reason"] for one in certificates] == [None, "superseded"]
 
 
 def test_a_device_that_is_not_there_or_not_active_gets_no_certificate(site: Site):
