@@ -5,7 +5,9 @@ The services log in as a role that can read nothing by itself (NOINHERIT). Each 
 what goes back to the pool carries none.
 
 Connections are bounded by database: each pool has `pool_size` and never one more. Of those for hot reads,
-which may take long, one tenant gets `pool_size - 2` at most, so that no tenant keeps all others waiting. A
+which may take long, one tenant gets `pool_size - 2` at most, so that no tenant keeps all others waiting. Who
+holds a transaction on the registry may open a tenant's inside it, never the other way round: a quarter of the
+connections is kept for those, so that no number of requests can have each wait for what the others hold. A
 backend keeps in its caches what it learned of every tenant it served, so a connection is replaced after
 `MAX_LIFETIME` seconds or `MAX_TENANTS` tenants, whichever comes first.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +28,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolIsBusy
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -138,12 +142,22 @@ class Databases:
         self._sessions = {
             name: sessionmaker(engine, class_=RoleSession) for name, engine in self._engines.items()
         }
+        self._cores = threading.BoundedSemaphore(max(1, pool_size - max(1, pool_size // 4)))
+        """The connections that transactions on the registry may take; the others are tenants' alone."""
 
     @contextmanager
     def core(self) -> Iterator[Session]:
-        """A transaction on the registry, committed at the end of the block, rolled back on an error."""
-        with self._sessions[MAIN](info={"role": CORE_SCHEMA}) as session, session.begin():
-            yield session
+        """A transaction on the registry, committed at the end of the block, rolled back on an error.
+
+        A tenant's may be opened inside it. Inside a tenant's, or another of its own, it may not be opened.
+        """
+        if not self._cores.acquire(timeout=PATIENCE):
+            raise PoolIsBusy(f"no transaction on the registry was to be had within {PATIENCE:g} s")
+        try:
+            with self._sessions[MAIN](info={"role": CORE_SCHEMA}) as session, session.begin():
+                yield session
+        finally:
+            self._cores.release()
 
     @contextmanager
     def tenant(self, context: TenantContext) -> Iterator[Session]:

@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -112,6 +112,23 @@ def ask(databases: Databases, house: House, incident: str) -> None:
             session.execute(text("SELECT * FROM nowhere"))
         if incident == "commit":
             session.commit()
+
+
+def test_requests_that_need_registry_and_tenant_at_a_time_do_not_starve_each_other(
+    deployment: Deployment, acme: House
+):
+    together = threading.Barrier(POOL)
+
+    def onboard(_: int) -> str:
+        with databases.core() as core:
+            core.execute(text("SELECT 1"))
+            with suppress(threading.BrokenBarrierError):  # as many as can, hold the registry at this moment
+                together.wait(0.5)
+            with databases.tenant(acme.context) as session:
+                return str(session.scalar(text("SELECT current_user")))
+
+    with sync_pool(deployment) as databases, ThreadPoolExecutor(3 * POOL) as threads:
+        assert set(threads.map(onboard, range(3 * POOL))) == {acme.context.schema}
 
 
 def test_two_hundred_sync_requests_each_see_their_own_tenant(

@@ -60,6 +60,12 @@ class Site:
         with httpx.Client(base_url=self.url, verify=_PLAIN, timeout=30) as client:
             return client.request(method, f"/api/v1/tenants/{tenant}{path}", json=json, headers=headers)
 
+    def ask(self, path: str, body: object, token: str | None = None) -> httpx.Response:
+        """What a device asks that is nobody's yet."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with httpx.Client(base_url=self.url, verify=_PLAIN, timeout=30) as client:
+            return client.post(f"/api/v1/{path}", json=body, headers=headers)
+
     def device(self, name: str, tenant: str = "acme") -> Identity:
         """A new device with a certificate."""
         with self.deployment.databases.tenant(getattr(self.deployment, tenant)) as session:
@@ -304,6 +310,59 @@ def test_a_device_renews_its_certificate_by_itself(site: Site, tmp_path: Path):
     for nobody in (None, Identity(site.files.certificate, site.files.key)):
         with pytest.raises(httpx.TransportError):
             site.renew(nobody, csr_of(key))
+
+
+def test_a_claim_code_is_traded_for_a_certificate(site: Site, ingest: MqttClient, tmp_path: Path):
+    asked = {"name": "Delivery", "count": 1, "prefix": "box", "expires_in": 3600}
+    (code,) = site.api("POST", "/claim-batches", asked).json()["codes"]
+    for csr in (None, "no request"):  # a code is not used up by who cannot be given a certificate
+        refused = site.ask("claims", {"code": code, "csr": csr})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "csr")
+    key = ec.generate_private_key(ec.SECP256R1())
+    answer = site.ask("claims", {"code": code, "csr": csr_of(key, "globex/devices/box-1")})
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert (told["device"], told["credentials"], told["qr"]) == ("box-1", None, None)
+    site.trust.look()
+    device = identity_of(tmp_path, "box", key, told["certificate"]["certificate"])
+    eventually(lambda: not site.is_refused(device), what="the authority at the broker")
+    own = unique("own")
+    with site.connect(device) as client:
+        assert client.publish("tenants/acme/devices/box-1/telemetry", own) == "taken"
+    assert ingest.wait_for(own).topic == "tenants/acme/devices/box-1/telemetry"
+    assert site.ask("claims", {"code": code, "csr": csr_of(key)}).status_code == 404
+
+
+def test_a_device_that_enrols_anew_has_its_new_certificate_alone(site: Site, tmp_path: Path):
+    asked = {"name": "Fleet", "prefix": "fleet", "approved_serials": ["*"]}
+    fleet = site.api("POST", "/provisioning-keys", asked).json()["secret"]
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+
+    def announce() -> dict[str, str]:
+        told: dict[str, str] = site.ask("enrolments", {"serial": "S-1"}, fleet).json()
+        return told
+
+    def fetch(announced: dict[str, str], csr: str | None) -> httpx.Response:
+        asked = {"secret": announced["secret"], "csr": csr}
+        return site.ask(f"enrolments/{announced['enrolment']}/login", asked, fleet)
+
+    first = announce()
+    refused = fetch(first, None)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "csr")
+    told = fetch(first, csr_of(keys[0])).json()
+    assert told["credentials"] is None
+    old = identity_of(tmp_path, "old", keys[0], told["certificate"]["certificate"])
+    again = announce()
+    approval = site.api("POST", f"/enrolments/{again['enrolment']}/approve", {"device": told["device"]})
+    assert approval.status_code == 200, approval.text
+    answer = fetch(again, csr_of(keys[1]))
+    assert answer.status_code == 201, answer.text
+    new = identity_of(tmp_path, "new", keys[1], answer.json()["certificate"]["certificate"])
+    site.trust.look()
+    eventually(lambda: not site.is_refused(new), what="the authority at the broker")
+    eventually(lambda: site.is_refused(old), what="the list of revoked certificates")
+    certificates = site.api("GET", f"/devices/{told['device']}/certificates").json()
+    assert [one["reason"] for one in certificates] == [None, "superseded"]
 
 
 def test_a_device_that_is_not_there_or_not_active_gets_no_certificate(site: Site):

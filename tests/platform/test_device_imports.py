@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -13,6 +16,7 @@ from uuid import UUID
 import httpx
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from insula_platform.device_imports.service import forget_credentials, run_import
 from insula_tenants.audit import SYSTEM
@@ -23,6 +27,8 @@ from insula_tenants.broker import (
     RegistryReader,
     verify_password,
 )
+from insula_tenants.database import Databases
+from insula_tenants.device_imports import work
 from insula_tenants.devices import Device, DeviceCredential, Point
 from insula_tenants.devices.service import NewDevice, register
 from insula_tenants.lifecycle import TenantJob
@@ -89,11 +95,12 @@ class Uploader(Program):
         told: str = answer.json()["id"]
         return told
 
-    def work(self, upload: str, broker: RegistryReader | None = None) -> None:
+    def work(
+        self, upload: str, broker: RegistryReader | None = None, databases: Databases | None = None
+    ) -> None:
         """What the worker does."""
-        live = self.live
-        databases, secret = live.deployment.databases, live.settings.secret_key
-        run_import(databases, broker or RegistryReader(), secret, UUID(upload))
+        databases = databases or self.live.deployment.databases
+        run_import(databases, broker or RegistryReader(), self.live.settings.secret_key, UUID(upload))
 
     def shown(self, upload: str) -> dict[str, Any]:
         answer = self.ask("GET", f"device-imports/{upload}")
@@ -285,6 +292,50 @@ def test_one_that_died_before_it_noted_what_it_had_registered_goes_on(
     acme.work(upload)
     (told,) = credentials(acme.fetch(upload))
     assert opens(live, told["device"], told["password"])
+
+
+def test_two_workers_at_the_same_upload_do_it_once(
+    live: Live, acme: Uploader, prefix: str, monkeypatch: pytest.MonkeyPatch
+):
+    together, look = threading.Barrier(2), work._registered
+
+    def looked(session: Session, passwords: Mapping[str, str]) -> set[str]:
+        found = look(session, passwords)
+        with suppress(threading.BrokenBarrierError):  # both have looked, and none has registered
+            together.wait(0.5)
+        return found
+
+    monkeypatch.setattr(work, "_registered", looked)
+    upload = acme.upload(sheet((f"{prefix}-{n}", "Sensor") for n in range(3)))
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: acme.work(upload), range(2)))
+    assert acme.shown(upload)["state"] == "done"
+    assert all(opens(live, one["device"], one["password"]) for one in credentials(acme.fetch(upload)))
+    assert how_many(live, prefix) == 3
+
+
+def test_an_upload_needs_one_connection_at_a_time(live: Live, acme: Uploader, prefix: str):
+    upload = acme.upload(sheet([(f"{prefix}-1", "One")]))
+    with closing(Databases({"main": live.deployment.service_url}, pool_size=1)) as databases:
+        acme.work(upload, databases=databases)
+    assert acme.shown(upload)["state"] == "done"
+
+
+def test_a_device_that_is_taken_out_of_use_meanwhile_has_no_login_at_the_broker(acme: Uploader, prefix: str):
+    there: set[str] = set()
+
+    class Slow(RegistryReader):
+        """Somebody decommissions the first device just before the broker hears of it."""
+
+        def grant_many(self, grants: Iterable[DeviceGrant]) -> None:
+            assert acme.ask("DELETE", f"devices/{prefix}-1").status_code == 204
+            there.update(grant.login for grant in grants)
+
+        def withdraw(self, tenant_slug: str, device_slug: str, username: str) -> None:
+            there.discard(username)
+
+    acme.work(acme.upload(sheet([(f"{prefix}-1", "One"), (f"{prefix}-2", "Two")])), Slow())
+    assert there == {f"acme/{prefix}-2"}
 
 
 def test_somebody_elses_device_is_never_given_another_login(live: Live, acme: Uploader, prefix: str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -14,6 +14,8 @@ from sqlalchemy import text
 
 from insula_platform.broker.device_logins import DeviceLogins
 from insula_platform.signin import attempts
+from insula_tenants.broker import BrokerUnreachable
+from insula_tenants.broker.access import DeviceGrant, RegistryReader
 from insula_tenants.devices import find_device
 from tests.platform.conftest import Live
 from tests.platform.test_devices_api import Program
@@ -159,6 +161,63 @@ def test_a_login_is_made_once_also_when_it_is_fetched_many_times_at_once(
 
     with ThreadPoolExecutor(5) as pool:
         assert sorted(pool.map(fetch, range(5))) == [201, 409, 409, 409, 409]
+
+
+def test_a_device_that_was_made_meanwhile_is_not_handed_over(live: Live, acme: Program, http: httpx.Client):
+    fleet = Fleet(http, acme)
+    announced = fleet.announce("S-1").json()
+    assert approve(acme, announced, f"{fleet.prefix}-lobby").status_code == 200
+    made = acme.ask("POST", "devices", {"id": f"{fleet.prefix}-lobby", "name": "Lobby"}).json()
+    refused = fleet.fetch(announced)
+    assert (refused.status_code, "made meanwhile" in refused.json()["detail"]) == (409, True)
+    login = made["credentials"]
+    assert may_sign_in(live, login["username"], login["password"])
+    assert fleet.fetch(announced).status_code == 202
+    assert approve(acme, announced, f"{fleet.prefix}-lobby").status_code == 409
+    assert approve(acme, announced, f"{fleet.prefix}-hall").status_code == 200
+    assert fleet.fetch(announced).json()["device"] == f"{fleet.prefix}-hall"
+
+
+def test_of_two_that_were_approved_by_the_same_name_one_is_it(live: Live, acme: Program, http: httpx.Client):
+    fleet = Fleet(http, acme)
+    name = f"{fleet.prefix}-lobby"
+    first, second = fleet.announce("S-1").json(), fleet.announce("S-2").json()
+    assert approve(acme, first, name).status_code == 200
+    with live.deployment.databases.tenant(live.deployment.acme) as session:  # as two at a time do
+        session.execute(
+            text("UPDATE enrolments SET state = 'approved', device = :name WHERE id = :id"),
+            {"name": name, "id": second["enrolment"]},
+        )
+    login = fleet.fetch(first).json()
+    assert fleet.fetch(second).status_code == 409
+    assert may_sign_in(live, **_login(login))
+
+
+def test_a_rejection_is_not_lost_on_a_device_that_fetches_its_login(
+    live: Live, acme: Program, http: httpx.Client
+):
+    fleet = Fleet(http, acme)
+    announced = fleet.announce("S-1").json()
+    approve(acme, announced, f"{fleet.prefix}-lobby")
+    rejections: list[int] = []
+
+    class Rejecting(RegistryReader):
+        """Somebody rejects the device while it is being let in; the broker is away then."""
+
+        def grant_many(self, grants: Iterable[DeviceGrant]) -> None:
+            rejections.append(acme.ask("POST", f"enrolments/{announced['enrolment']}/reject").status_code)
+            if len(rejections) == 1:
+                raise BrokerUnreachable("it is away")
+
+    before = live.platform.broker
+    object.__setattr__(live.platform, "broker", Rejecting())
+    try:
+        assert fleet.fetch(announced).status_code == 503
+        assert fleet.fetch(announced).status_code == 201
+    finally:
+        object.__setattr__(live.platform, "broker", before)
+    assert rejections == [409, 409]
+    assert fleet.fetch(announced).status_code == 409
 
 
 def test_a_key_lets_so_many_in_of_these_types_until_it_is_revoked(acme: Program, http: httpx.Client):

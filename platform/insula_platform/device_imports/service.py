@@ -175,7 +175,7 @@ def run_import(databases: Databases, broker: BrokerAccess, secret_key: SecretStr
             register_all(databases, context, devices, passwords, actor=actor, report=report)
             report("admitting", 0, len(passwords))
             done = 0
-        admit_all(broker, context, passwords, done=done, report=report)
+        admit_all(databases, broker, context, passwords, done=done, report=report)
     except BrokerUnreachable:
         raise  # the queue tries again, and the job goes on where it is
     except Exception as error:

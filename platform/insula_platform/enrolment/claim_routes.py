@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from insula_platform.access import Access, Requires, check_whole_tenant
-from insula_platform.enrolment.answers import let_in
+from insula_platform.enrolment.answers import check_request, let_in
 from insula_platform.enrolment.guessing import count_guess, forgive_guess
 from insula_platform.enrolment.schemas import Batch, Claim, Claiming, LetIn, MadeBatch, NewBatch
 from insula_platform.idempotency import IdempotencyKey, Once
@@ -17,6 +17,7 @@ from insula_platform.paging import Cursor, Page, decode_cursor, decode_moment, e
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.signin.sessions import address_of
 from insula_platform.state import CurrentPlatform
+from insula_tenants.audit import Actor
 from insula_tenants.enrolment import claims
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}", tags=["Enrolment"], responses=PROBLEM_RESPONSES)
@@ -119,10 +120,12 @@ def post_claim(request: Request, platform: CurrentPlatform, asked: Claiming, res
     """Trade the code that is printed on a device for its login. The code alone is what it takes.
 
     A device does this by itself, or an installer's phone for it. The code says to which tenant it belongs and
-    in which space it is, and is used up. 404 `claim-refused` for one that is not good, whatever the reason;
-    429 for who tries too many.
+    in which space it is, and is used up. Where devices sign in with certificates, `csr` must be there. 404
+    `claim-refused` for one that is not good, whatever the reason; 429 for who tries too many.
     """
+    check_request(platform, asked.csr)
     count_guess(platform, request)
+    address = address_of(request)
     with platform.databases.core() as core:
         claimed = claims.claim(
             core,
@@ -130,8 +133,11 @@ def post_claim(request: Request, platform: CurrentPlatform, asked: Claiming, res
             platform.broker,
             asked.code,
             serial=asked.serial,
-            address=address_of(request),
+            address=address,
         )
     forgive_guess(platform, request)
     response.headers["Cache-Control"] = "no-store"
-    return let_in(platform, claimed.context, claimed.device, None, claimed.password)
+    actor = Actor("system", "claim", address)
+    return let_in(
+        platform, claimed.context, claimed.device, None, claimed.password, csr=asked.csr, actor=actor
+    )

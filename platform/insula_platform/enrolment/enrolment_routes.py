@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from insula_platform.access import Access, Requires, bearer_token, check_whole_tenant
-from insula_platform.enrolment.answers import let_in
+from insula_platform.enrolment.answers import check_request, let_in
 from insula_platform.enrolment.guessing import count_guess, forgive_guess
 from insula_platform.enrolment.schemas import (
     Announced,
@@ -25,6 +25,7 @@ from insula_platform.paging import Cursor, Page, decode_moment, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.signin.sessions import address_of
 from insula_platform.state import CurrentPlatform
+from insula_tenants.audit import Actor
 from insula_tenants.enrolment import holding
 
 router = APIRouter(
@@ -90,10 +91,13 @@ def post_login(
 ) -> LetIn | Waiting:
     """Fetch the login of a device that was approved. It is made at this moment and told this once.
 
-    Whoever held the device's place before has no login any more. 403 `enrolment-rejected`: do not ask again.
+    Whoever held the device's place before has no login any more. Where devices sign in with certificates,
+    `csr` must be there. 403 `enrolment-rejected`: do not ask again.
     """
     secret = bearer_token(request)
+    check_request(platform, asked.csr)
     count_guess(platform, request)
+    address = address_of(request)
     with platform.databases.core() as core:
         found = holding.fetch_login(
             core,
@@ -102,14 +106,22 @@ def post_login(
             secret,
             enrolment,
             asked.secret,
-            address=address_of(request),
+            address=address,
         )
     forgive_guess(platform, request)
     response.headers["Cache-Control"] = "no-store"
     if found.device is None or found.password is None:
         response.status_code = 202
         return Waiting()
-    return let_in(platform, found.context, found.device, found.username, found.password)
+    return let_in(
+        platform,
+        found.context,
+        found.device,
+        found.username,
+        found.password,
+        csr=asked.csr,
+        actor=Actor("system", "enrolment", address),
+    )
 
 
 @router.get("")

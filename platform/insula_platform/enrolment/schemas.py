@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from insula_platform.certificates.schemas import NewCertificate
 from insula_platform.devices.schemas import Broker, Secrets, Serial, Slug, Snippets, SpaceId, Topics, TypeId
 
 FIVE_YEARS = 5 * 366 * 86_400
@@ -17,6 +18,14 @@ Prefix = Annotated[
     str, Field(max_length=40, description="How the names of its devices begin; a hyphen and more follow.")
 ]
 ExpiresIn = Annotated[int, Field(ge=60, le=FIVE_YEARS, description="Seconds until it is good for nothing.")]
+Csr = Annotated[
+    str | None,
+    Field(
+        max_length=16_384,
+        description="Where devices sign in with certificates: the device's certificate signing request "
+        "(PKCS #10) in PEM, signed by the key that it holds. Elsewhere it is passed over.",
+    ),
+]
 EnrolmentState = Literal["waiting", "approved", "enrolled", "rejected"]
 
 
@@ -92,6 +101,7 @@ class Claiming(BaseModel):
 
     code: str = Field(max_length=60, description="As it is printed; case, hyphens and blanks do not matter.")
     serial: Serial | None = None
+    csr: Csr = None
 
 
 class LetIn(BaseModel):
@@ -99,11 +109,20 @@ class LetIn(BaseModel):
 
     tenant: str
     device: str
-    credentials: Secrets
+    credentials: Secrets | None = Field(
+        description="Null where devices sign in with certificates: `certificate` is in its place."
+    )
+    certificate: NewCertificate | None = Field(
+        description="What the device signs in with, and the authority that vouches for it; it renews it by "
+        "itself from then on. Null where devices sign in with passwords."
+    )
     broker: Broker
     topics: Topics
     snippets: Snippets
-    qr: str = Field(description="A QR code (SVG, as a data URI) that holds broker, login and topic as JSON.")
+    qr: str | None = Field(
+        description="A QR code (SVG, as a data URI) that holds broker, login and topic as JSON; null where "
+        "`credentials` are."
+    )
 
 
 class NewProvisioningKey(BaseModel):
@@ -199,6 +218,7 @@ class Fetching(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"secret": "k2Jq…"}})
 
     secret: str = Field(max_length=100)
+    csr: Csr = None
 
 
 class Waiting(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.models import Device, DeviceCredential, Point
 from insula_tenants.devices.points import NewPoint
+from insula_tenants.devices.rotation import withdraw_voided
 from insula_tenants.devices.service import NewDevice
 from insula_tenants.devices.types import TypeView, list_types, points_with
 from insula_tenants.errors import Conflict
@@ -25,7 +26,11 @@ from insula_tenants.quotas import allowance_of, claim_room
 
 ADMITTED_AT_ONCE = 100
 """Between two reports of progress."""
+HASHED_AT_ONCE = 500
+"""Likewise."""
 INSERTED_AT_ONCE = 500
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('device imports of ' || current_schema(), 0))")
 
 Report = Callable[[str, int, int], None]
 """`(step, done, total)`."""
@@ -42,8 +47,9 @@ def register_all(
 ) -> None:
     """Register the devices with these passwords, all of them or, when one cannot be, none.
 
-    Called again after a crash, it knows its own devices by their passwords. Raises `QuotaExceeded`, and
-    `Conflict` when something is no longer as it was when the file was checked.
+    Called again after a crash, or by a second worker while the first still works, it knows its own devices by
+    their passwords. Raises `QuotaExceeded`, and `Conflict` when something is no longer as it was when the
+    file was checked.
     """
     registered = _register(databases, context, devices, passwords, report)
     _record(databases, context, registered, actor)
@@ -67,7 +73,7 @@ def bring_in(
     """
     registered = _register(databases, context, devices, passwords, report)
     try:
-        admit_all(broker, context, passwords, done=0, report=report)
+        admit_all(databases, broker, context, passwords, done=0, report=report)
         _record(databases, context, registered, actor)
     except BaseException:
         with databases.tenant(context) as session:
@@ -85,14 +91,17 @@ def _register(
     """Those that were not there yet."""
     with databases.core() as core:
         allowance = allowance_of(core, context.id)
+    # What takes long comes first: it is reported in the registry, for which no tenant's session may be held.
+    hashes = _hashed(databases, context, passwords, report)
     with databases.tenant(context) as session:
+        session.execute(_LOCK)
         theirs = _registered(session, passwords)
         wanted = [device for device in devices if device.slug not in theirs]
         types = {one.slug: one for one in list_types(session)}
         points = {device.slug: _points(types, device) for device in wanted}
         claim_room(session, allowance, devices=len(wanted), points=sum(map(len, points.values())))
         try:
-            _insert(session, wanted, points, passwords, report)
+            _insert(session, wanted, points, passwords, hashes)
         except IntegrityError:
             raise Conflict(
                 "a device of the file was made meanwhile, or its space removed: upload the file again"
@@ -108,6 +117,7 @@ def _record(databases: Databases, context: TenantContext, devices: Sequence[NewD
 
 
 def admit_all(
+    databases: Databases,
     broker: BrokerAccess,
     context: TenantContext,
     passwords: Mapping[str, str],
@@ -117,11 +127,13 @@ def admit_all(
 ) -> None:
     """Admit the devices at the broker, from the one after the first `done` on. Again is no error.
 
-    Raises `BrokerError`.
+    One that was taken out of use since it was registered is not let in. Raises `BrokerError`.
     """
     grants = [DeviceGrant(context.slug, slug, password) for slug, password in passwords.items()]
     for start in range(done, len(grants), ADMITTED_AT_ONCE):
-        broker.grant_many(grants[start : start + ADMITTED_AT_ONCE])
+        part = grants[start : start + ADMITTED_AT_ONCE]
+        broker.grant_many(part)
+        withdraw_voided(databases, broker, context, [one.device for one in part])
         report("admitting", min(start + ADMITTED_AT_ONCE, len(grants)), len(grants))
 
 
@@ -130,7 +142,7 @@ def _insert(
     devices: Sequence[NewDevice],
     points: Mapping[str, Sequence[NewPoint]],
     passwords: Mapping[str, str],
-    report: Report,
+    hashes: Mapping[str, PasswordHash],
 ) -> None:
     """What `register` and `set_password` do for one device, in a handful of statements for many."""
     gateways = {device.gateway for device in devices if device.gateway is not None}
@@ -143,12 +155,23 @@ def _insert(
         ids |= {row[0]: row[1] for row in inserted}
         if told := [(ids[one.slug], point) for one in part for point in points[one.slug]]:
             session.execute(insert(Point), [_point_row(*each) for each in told])
-        session.execute(
-            insert(DeviceCredential), [_login_row(ids[one.slug], passwords[one.slug]) for one in part]
-        )
-        report("registering", start + len(part), len(devices))
+        logins = ((ids[one.slug], hashes.get(one.slug) or hash_password(passwords[one.slug])) for one in part)
+        session.execute(insert(DeviceCredential), [_login_row(*each) for each in logins])
     if behind := [{"id": ids[one.slug], "gateway_id": ids[one.gateway]} for one in devices if one.gateway]:
         session.execute(update(Device), behind)
+
+
+def _hashed(
+    databases: Databases, context: TenantContext, passwords: Mapping[str, str], report: Report
+) -> dict[str, PasswordHash]:
+    """The hashes of the passwords of those devices that are not there yet."""
+    with databases.tenant(context) as session:
+        there = set(session.scalars(select(Device.slug).where(Device.slug.in_(list(passwords)))))
+    wanted, hashes = [slug for slug in passwords if slug not in there], {}
+    for start in range(0, len(wanted), HASHED_AT_ONCE):
+        hashes |= {slug: hash_password(passwords[slug]) for slug in wanted[start : start + HASHED_AT_ONCE]}
+        report("registering", len(hashes), len(passwords))
+    return hashes
 
 
 def _points(types: Mapping[str, TypeView], device: NewDevice) -> tuple[NewPoint, ...]:
@@ -175,8 +198,7 @@ def _point_row(device_id: int, point: NewPoint) -> dict[str, Any]:
     return {"device_id": device_id, **asdict(point), "states": states}
 
 
-def _login_row(device_id: int, password: str) -> dict[str, Any]:
-    hashed = hash_password(password)
+def _login_row(device_id: int, hashed: PasswordHash) -> dict[str, Any]:
     return {
         "device_id": device_id,
         "number": 1,

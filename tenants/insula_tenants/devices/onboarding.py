@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from sqlalchemy import delete
@@ -16,6 +17,7 @@ from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.credentials import set_password
 from insula_tenants.devices.models import Device
+from insula_tenants.devices.rotation import withdraw_voided
 from insula_tenants.devices.service import NewDevice, register
 from insula_tenants.devices.types import check_type, points_with
 from insula_tenants.quotas import Allowance, allowance_of, claim_room
@@ -62,6 +64,8 @@ def admit(
         with databases.tenant(context) as session:
             session.execute(delete(Device).where(Device.slug.in_(list(passwords))))
         raise
+    with suppress(BrokerError):  # what it does not hear now it hears when it is next reconciled
+        withdraw_voided(databases, broker, context, passwords)
     for device in devices:
         told = {"name": device.name, "type": device.type, "space_id": device.space_id}
         audit.record(core, actor, "device.created", tenant=context.id, target=device.slug, detail=told)

@@ -6,10 +6,11 @@ The registry is told first, the broker then. What the broker could not be told i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from insula_tenants import audit
@@ -27,7 +28,7 @@ from insula_tenants.devices.credentials import (
     note_revoked,
     remove_login,
 )
-from insula_tenants.devices.models import Device
+from insula_tenants.devices.models import Device, DeviceCredential
 from insula_tenants.errors import Conflict, InvalidInput, NotFound
 from insula_tenants.names import mqtt_username
 
@@ -159,6 +160,31 @@ def withdraw_ended(
                 return False
             note_revoked(session, slug, numbers)
     return True
+
+
+def withdraw_voided(
+    databases: Databases, broker: BrokerAccess, context: TenantContext, slugs: Collection[str]
+) -> None:
+    """Take those of these devices' first logins again that ended while the broker was told of them.
+
+    To be called by who has granted them. Whoever ends one says so at the registry, then tells the broker:
+    either that found the login there, or this look finds what was said. Raises `BrokerError`.
+    """
+    good = (
+        select(Device.slug)
+        .join(DeviceCredential, DeviceCredential.device_id == Device.id)
+        .where(
+            Device.slug.in_(slugs),
+            Device.state == "active",
+            DeviceCredential.number == 1,
+            DeviceCredential.revoked_at.is_(None),
+            DeviceCredential.expires_at.is_(None) | (DeviceCredential.expires_at > func.now()),
+        )
+    )
+    with databases.tenant(context) as session:
+        voided = set(slugs) - set(session.scalars(good))
+    for slug in sorted(voided):
+        broker.withdraw(context.slug, slug, mqtt_username(context.slug, slug))
 
 
 def _credential(found: list[CredentialView], slug: str, number: int) -> CredentialView:

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from insula_tenants import audit
 from insula_tenants.audit import Actor
 from insula_tenants.broker.access import BrokerAccess
+from insula_tenants.certificates import revoke_device
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices.models import Device
@@ -166,8 +167,8 @@ def fetch_login(
     """The login of a device that was approved, made now and told this once; nothing while it waits.
 
     Raises `KeyRefused`, `NotFound` for an enrolment that is none of the key's or whose secret is another,
-    `EnrolmentRejected`, `Conflict` when the login was fetched, and what `admit` raises: then it may be tried
-    again.
+    `EnrolmentRejected`, `Conflict` when the login was fetched or its name is another device's by now, and what
+    `admit` raises: then it may be tried again.
     """
     # The key's row is the lock: of two that fetch at a time, the second finds it fetched.
     key = core.scalar(
@@ -176,8 +177,9 @@ def fetch_login(
     if key is None or key.revoked_at is not None or key.expires_at <= datetime.now(UTC):
         raise KeyRefused
     context = resolve_tenant_by_id(core, key.tenant_id)
+    actor = Actor("system", "enrolment", address)
     with databases.tenant(context) as session:
-        found = session.get(Enrolment, enrolment_id)
+        found = session.get(Enrolment, enrolment_id, with_for_update=True)
         if (
             found is None
             or found.key_id != key.id
@@ -190,24 +192,50 @@ def fetch_login(
             raise Conflict("the login was fetched before: announce the device anew to get another")
         if found.state == "waiting" or found.device is None:
             return Fetched(context)
-        slug = found.device
+        slug, before = found.device, found.enrolled_at
         is_there = session.scalar(select(Device.id).where(Device.slug == slug)) is not None
+        is_anothers = is_there and before is None
+        if is_anothers:
+            # It was made since this one was approved: what has its name now is not to be handed over.
+            found.state, found.device, found.decided_at = "waiting", None, None
+        else:
+            # Said before it is done: who rejects it from here on is told that it is a device.
+            found.state, found.enrolled_at = "enrolled", datetime.now(UTC)
         new = NewDevice(
             slug, found.name or slug, space_id=found.space_id, type=found.type, serial=found.serial
         )
-    actor = Actor("system", "enrolment", address)
-    if is_there:
-        issued = rotate(core, databases, broker, context, slug, overlap=timedelta(0), actor=actor)
-        username, password = issued.username, issued.password
-    else:
-        password = admit(core, databases, broker, context, [new], actor=actor)[slug]
-        username = mqtt_username(context.slug, slug)
-    with databases.tenant(context) as session:
-        enrolled = session.get_one(Enrolment, enrolment_id)
-        enrolled.state, enrolled.enrolled_at = "enrolled", datetime.now(UTC)
+    if is_anothers:
+        raise Conflict(f"a device {slug!r} was made meanwhile: this one waits to be approved as another")
+    try:
+        username, password = _let_in(core, databases, broker, context, new, is_there=is_there, actor=actor)
+    except Exception:
+        with databases.tenant(context) as session:
+            untold = session.get_one(Enrolment, enrolment_id, with_for_update=True)
+            untold.state, untold.enrolled_at = "approved", before
+        raise
     told = {"serial": new.serial, "enrolment": str(enrolment_id)}
     audit.record(core, actor, "device.enrolled", tenant=context.id, target=slug, detail=told)
     return Fetched(context, slug, username, password)
+
+
+def _let_in(
+    core: Session,
+    databases: Databases,
+    broker: BrokerAccess,
+    context: TenantContext,
+    new: NewDevice,
+    *,
+    is_there: bool,
+    actor: Actor,
+) -> tuple[str, str]:
+    """A login for the device, its first or, where it is there, the only one from now on."""
+    if not is_there:
+        password = admit(core, databases, broker, context, [new], actor=actor)[new.slug]
+        return mqtt_username(context.slug, new.slug), password
+    issued = rotate(core, databases, broker, context, new.slug, overlap=timedelta(0), actor=actor)
+    if broker.takes == "certificate":
+        revoke_device(core, context, new.slug, "superseded", actor=actor)
+    return issued.username, issued.password
 
 
 def approve(
@@ -233,10 +261,10 @@ def approve(
     if name is not None:
         check_name(name)
         found.name = name
-    if device != found.device:
-        if found.device is not None:
-            raise Conflict(f"the device {found.serial!r} is {found.device!r}: approve it as that")
+    if found.enrolled_at is None:
         _check_free(session, device)
+    elif device != found.device:
+        raise Conflict(f"the device {found.serial!r} is {found.device!r}: approve it as that")
     found.device, found.state, found.decided_at = device, "approved", datetime.now(UTC)
     found.space_id = space_id
     session.flush()
