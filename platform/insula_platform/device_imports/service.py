@@ -118,9 +118,9 @@ def request_import(
         _queue.configure_task(IMPORT_TASK, lock=f"devices-{context.id}", connection=connection).defer(
             job=str(job.id)
         )
-        told = {"import": str(job.id), "devices": len(checked.new)}
+        told = {"devices": len(checked.new)}
         audit.record(
-            core, actor, "devices.import_requested", tenant=context.id, target=context.slug, detail=told
+            core, actor, "device_import.requested", tenant=context.id, target=str(job.id), detail=told
         )
     return _upload(job)
 
@@ -145,9 +145,9 @@ def take_credentials(
         raise Conflict("there are no logins to fetch (any more): they are told once, within a day")
     passwords = _unseal(secret_key, sealed)
     job.parameters = job.parameters | {"passwords": None}
-    told = {"import": str(job_id), "devices": len(passwords)}
+    told = {"devices": len(passwords)}
     audit.record(
-        core, actor, "devices.credentials_fetched", tenant=context.id, target=context.slug, detail=told
+        core, actor, "device_import.credentials_fetched", tenant=context.id, target=str(job_id), detail=told
     )
     return passwords
 
