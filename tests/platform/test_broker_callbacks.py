@@ -175,6 +175,26 @@ def test_nonsense_is_no_question(broker: Broker, body: bytes):
         assert broker.asks(path, body, "application/json").status_code == 422
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": ["publish"]},
+        {"action": {"publish": 1}},
+        {"action": 1},
+        {"acc": [1]},
+        {"acc": 2**70},
+        {"password": "\ud800"},
+        {"topic": f"{OWN}/\udfff", "action": "publish"},
+    ],
+)
+def test_a_question_of_odd_values_is_refused_and_breaks_nothing(broker: Broker, changes: dict[str, object]):
+    fields = {**LAMP, "password": "guessed", "topic": f"{OWN}/telemetry", **changes}
+    for path in ("auth", "acl"):
+        answer = broker.asks(path, json.dumps(fields).encode(), "application/json")
+        refused = answer.status_code == 200 and answer.json()["result"] == "deny"
+        assert refused or answer.status_code == 422, answer.text
+
+
 def test_without_a_secret_the_routes_are_not_there():
     app = create_app(PlatformSettings(secret_key="a secret key that is long enough for tests"))
     assert not [route for route in app.routes if "internal" in getattr(route, "path", "")]

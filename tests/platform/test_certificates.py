@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import update
 
 from insula_ingest.settings import IngestSettings
 from insula_ingest.transport import MqttSource
@@ -21,11 +26,13 @@ from insula_platform.app import create_app
 from insula_platform.broker.trust import Trust, keep
 from insula_platform.certificates.service import authorities_seal
 from insula_platform.oauth.clients import create_service_client
+from insula_platform.renewal import app as renewal
 from insula_platform.renewal.serve import make_server
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.broker import CONTROL, INGEST, broker_access
-from insula_tenants.certificates import authority_of
+from insula_tenants.certificates import DeviceCertificate, authority_of
+from insula_tenants.certificates.authority import Authority, sign_device
 from insula_tenants.devices import create_device
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.lifecycle import resume_tenant, suspend_tenant
@@ -310,6 +317,65 @@ def test_a_device_renews_its_certificate_by_itself(site: Site, tmp_path: Path):
     for nobody in (None, Identity(site.files.certificate, site.files.key)):
         with pytest.raises(httpx.TransportError):
             site.renew(nobody, csr_of(key))
+
+
+def test_what_is_revoked_while_it_is_being_renewed_leaves_nothing_good(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    device = site.device("caught-1")
+    (listed,) = site.api("GET", "/devices/caught-1/certificates").json()
+    issue = renewal.issue_certificate
+
+    def late(*given: Any, **more: Any) -> Any:
+        revocation = f"/devices/caught-1/certificates/{listed['serial']}/revoke"
+        assert site.api("POST", revocation, {"reason": "key_compromise"}).status_code == 204
+        return issue(*given, **more)
+
+    monkeypatch.setattr(renewal, "issue_certificate", late)
+    assert site.renew(device, csr_of(ec.generate_private_key(ec.SECP256R1()))).status_code == 403
+    certificates = site.api("GET", "/devices/caught-1/certificates").json()
+    assert len(certificates) == 2
+    assert all(one["revoked_at"] for one in certificates)
+
+
+def test_a_neighbours_key_signs_for_nobody_at_renewal(site: Site, tmp_path: Path):
+    """With the very key of acme's authority, and globex's name on the certificate, or a device's of acme."""
+    site.device("copied-1")
+    with site.deployment.databases.core() as core:
+        row = authority_of(core, authorities_seal(site.settings), site.deployment.acme, actor=SYSTEM)
+        stolen = Authority.load(row.certificate, authorities_seal(site.settings).decrypt(row.sealed_key))
+    for tenant in ("globex", "acme"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        lifetime, url = timedelta(days=1), "https://127.0.0.1/none.crl"
+        forged = sign_device(
+            stolen, tenant, "copied-1", key.public_key(), lifetime=lifetime, crl_url=url
+        ).public_bytes(Encoding.PEM)
+        identity = identity_of(tmp_path, tenant, key, forged.decode())
+        if tenant == "globex":  # the authority's own constraints: no handshake, here and at the broker
+            assert site.is_refused(identity)
+            with pytest.raises(httpx.TransportError):
+                site.renew(identity, csr_of(key))
+        else:  # nobody has issued it, whoever signed it
+            assert site.renew(identity, csr_of(key)).status_code == 403
+
+
+def test_what_was_revoked_while_nobody_looked_is_ended_by_the_next_who_does(site: Site):
+    device = site.device("unseen-1")
+    with site.connect(device) as client:
+        (listed,) = site.api("GET", "/devices/unseen-1/certificates").json()
+        site.api("POST", f"/devices/unseen-1/certificates/{listed['serial']}/revoke", {})
+        hour = timedelta(hours=1)
+        with site.deployment.databases.core() as core:  # an hour ago, and so was the last look
+            core.execute(
+                update(DeviceCertificate)
+                .where(DeviceCertificate.serial == listed["serial"])
+                .values(revoked_at=datetime.now(UTC) - hour)
+            )
+        looked = site.directory / "looked"
+        os.utime(looked, (looked.stat().st_mtime - 3600 - 1,) * 2)
+        next_one = Trust(site.settings, site.deployment.databases, site.directory, site.broker.pid_file)
+        assert ("acme", "unseen-1") in next_one.look()
+        client.wait_closed()
 
 
 def test_a_claim_code_is_traded_for_a_certificate(site: Site, ingest: MqttClient, tmp_path: Path):

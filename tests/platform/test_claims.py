@@ -142,6 +142,13 @@ def test_who_guesses_is_made_to_wait_also_with_the_right_code_then(acme: Program
     assert int(refused.headers["retry-after"]) > 0
 
 
+def test_no_two_batches_come_to_devices_of_the_same_names(acme: Program, globex: Program):
+    asked = {"name": "Second", "count": 1, "prefix": make(acme)["batch"]["prefix"], "expires_in": 3600}
+    refused = acme.ask("POST", "claim-batches", asked)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "prefix")
+    assert globex.ask("POST", "claim-batches", asked).status_code == 201
+
+
 def test_a_batch_is_its_tenants_alone(acme: Program, globex: Program):
     made = make(acme)
     path = f"claim-batches/{made['batch']['id']}"

@@ -332,6 +332,7 @@ def test_a_device_that_is_taken_out_of_use_meanwhile_has_no_login_at_the_broker(
             there.update(grant.login for grant in grants)
 
         def withdraw(self, tenant_slug: str, device_slug: str, username: str) -> None:
+            super().withdraw(tenant_slug, device_slug, username)
             there.discard(username)
 
     acme.work(acme.upload(sheet([(f"{prefix}-1", "One"), (f"{prefix}-2", "Two")])), Slow())

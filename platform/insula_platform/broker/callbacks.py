@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -61,7 +62,7 @@ def callback_routes(decisions: Decisions, secret: SecretStr) -> APIRouter:
         """Whether a client that is connected may publish, subscribe or receive."""
         asked = await question(request)
         username, topic = _text(asked, "username"), _text(asked, "topic")
-        checks = {
+        checks: dict[str | int | None, tuple[Callable[[str, str], bool], ...]] = {
             "publish": (decisions.may_publish,),
             "subscribe": (decisions.may_subscribe,),
             _READ: (decisions.may_receive,),
@@ -69,7 +70,7 @@ def callback_routes(decisions: Decisions, secret: SecretStr) -> APIRouter:
             _READ_WRITE: (decisions.may_receive, decisions.may_publish),
             _SUBSCRIBE: (decisions.may_subscribe,),
         }
-        action = asked.get("action") or _number(asked.get("acc"))
+        action = _text(asked, "action") or _number(asked.get("acc"))
         if action not in checks:
             raise InvalidInput("action", "say publish or subscribe as `action`, or 1 to 4 as `acc`")
         return _answer(all(check(username, topic) for check in checks[action]), "topic")
@@ -93,7 +94,18 @@ async def _read(request: Request) -> Question:
         raise InvalidInput("body", "send JSON or a form") from None
     if not isinstance(asked, dict):
         raise InvalidInput("body", "send an object")
+    if any(isinstance(value, str) and not _is_text(value) for value in asked.values()):
+        raise InvalidInput("body", "there is half of a surrogate pair, which is no character")
     return asked
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written in UTF-8: JSON's escapes can say what cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(asked: Question, field: str) -> str:

@@ -52,6 +52,7 @@ class TrustFiles:
         directory.mkdir(parents=True, exist_ok=True)
         self.authorities = directory / "authorities.pem"
         self.revoked = directory / "revoked.pem"
+        self._looked = directory / "looked"
         # Mosquitto does not start on an empty file. This one's key is forgotten as soon as it is made.
         nobody = make_authority("nobody")
         self._nobody = Trusted("nobody", nobody.pem, make_crl(nobody, 1, ()))
@@ -66,6 +67,19 @@ class TrustFiles:
         lists = b"".join(x509.load_der_x509_crl(one.crl).public_bytes(Encoding.PEM) for one in present)
         changed = _replace(self.revoked, lists)
         return _replace(self.authorities, "".join(one.certificate for one in present).encode()) or changed
+
+    @property
+    def looked_at(self) -> datetime | None:
+        """When the registry was last looked at, by this process or one before; None when it never was."""
+        try:
+            return datetime.fromtimestamp(self._looked.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
+
+    def note_look(self, at: datetime) -> None:
+        """Keep the time of a look after which all was done."""
+        self._looked.touch()
+        os.utime(self._looked, (at.timestamp(), at.timestamp()))
 
     def _is_nobody(self) -> bool:
         try:
@@ -89,7 +103,8 @@ class Trust:
         self._seal: Fernet = authorities_seal(settings)
         self._files = TrustFiles(directory)
         self._pid_file = pid_file
-        self._since = datetime.now(UTC)
+        # What was revoked while nobody looked still has its session.
+        self._since = self._files.looked_at or datetime.now(UTC)
         self._ended: set[int] = set()
         self._closed: set[str] | None = None
         self._to_tell = True
@@ -113,6 +128,7 @@ class Trust:
         if holders:
             end_sessions(self._settings, (certificate_name(*one) for one in holders))
         self._since, self._ended, self._closed = now, set(gone), closed
+        self._files.note_look(now)
         return sorted(holders)
 
     def _reload(self) -> bool:

@@ -13,8 +13,8 @@ from insula_platform.certificates.schemas import Request as CertificateRequest
 from insula_platform.certificates.service import issue_certificate
 from insula_platform.problems import problem_responses
 from insula_platform.settings import PlatformSettings
-from insula_tenants.audit import Actor
-from insula_tenants.certificates import holder_of
+from insula_tenants.audit import SYSTEM, Actor
+from insula_tenants.certificates import holder_of, revoke_certificate
 from insula_tenants.database import Databases
 from insula_tenants.errors import NotAllowed, NotFound
 from insula_tenants.registry import resolve_tenant
@@ -52,6 +52,14 @@ def create_app(settings: PlatformSettings, databases: Databases) -> FastAPI:
             actor=Actor("client", f"{tenant}/{device}", address),
             renewed=True,
         )
+        try:
+            # Whoever revokes says so first: either that was heard above, or this look hears of it.
+            with databases.core() as core:
+                holder_of(core, certificate)
+        except NotFound as error:
+            with databases.core() as core:
+                revoke_certificate(core, context, device, issued.serial, "unspecified", actor=SYSTEM)
+            raise NotAllowed(error.detail) from None
         return NewCertificate.model_validate(issued)
 
     return app

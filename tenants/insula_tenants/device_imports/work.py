@@ -167,7 +167,8 @@ def _hashed(
     """The hashes of the passwords of those devices that are not there yet."""
     with databases.tenant(context) as session:
         there = set(session.scalars(select(Device.slug).where(Device.slug.in_(list(passwords)))))
-    wanted, hashes = [slug for slug in passwords if slug not in there], {}
+    wanted = [slug for slug in passwords if slug not in there]
+    hashes: dict[str, PasswordHash] = {}
     for start in range(0, len(wanted), HASHED_AT_ONCE):
         hashes |= {slug: hash_password(passwords[slug]) for slug in wanted[start : start + HASHED_AT_ONCE]}
         report("registering", len(hashes), len(passwords))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Select, func, literal, select, tuple_
+from sqlalchemy import BigInteger, Select, func, literal, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from insula_tenants import audit
@@ -29,6 +29,7 @@ from insula_tenants.spaces.models import Space
 
 MOST_CODES = 10_000
 MAX_LIFETIME = timedelta(days=5 * 366)
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('claim batches ' || CAST(:tenant AS text), 0))")
 _LONGEST_PREFIX = 33
 """So that a hyphen and the number of any code find room in a slug."""
 
@@ -99,6 +100,7 @@ def make_batch(
     with databases.tenant(context) as session:
         check_type(session, new.device_type)
         check_space_exists(session, new.space_id)
+    _check_prefix_is_new(core, context, new.prefix)
     batch_id, codes = uuid4(), [new_code() for _ in range(new.count)]
     core.add(
         ClaimBatch(
@@ -238,6 +240,21 @@ def _check(new: NewBatch) -> None:
         raise InvalidInput("count", f"make 1 to {MOST_CODES} codes at a time")
     if not timedelta(minutes=1) <= new.lifetime <= MAX_LIFETIME:
         raise InvalidInput("expires_in", "use 60 seconds to 5 years")
+
+
+def _check_prefix_is_new(core: Session, context: TenantContext, prefix: str) -> None:
+    """`InvalidInput` when the codes of two batches would come to devices of the same names.
+
+    Of two batches at a time the second waits for the first.
+    """
+    core.execute(_LOCK, {"tenant": context.id})
+    query = select(ClaimBatch.name).where(ClaimBatch.tenant_id == context.id, ClaimBatch.prefix == prefix)
+    other = core.scalar(query.limit(1))
+    if other is not None:
+        raise InvalidInput(
+            "prefix",
+            f"the batch {other!r} has the prefix {prefix!r}: use another one",
+        )
 
 
 def _digest(code: str) -> str:

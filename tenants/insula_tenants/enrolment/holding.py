@@ -167,8 +167,8 @@ def fetch_login(
     """The login of a device that was approved, made now and told this once; nothing while it waits.
 
     Raises `KeyRefused`, `NotFound` for an enrolment that is none of the key's or whose secret is another,
-    `EnrolmentRejected`, `Conflict` when the login was fetched or its name is another device's by now, and what
-    `admit` raises: then it may be tried again.
+    `EnrolmentRejected`, `Conflict` when the login was fetched or its name is another device's by now, and
+    what `admit` raises: then it may be tried again.
     """
     # The key's row is the lock: of two that fetch at a time, the second finds it fetched.
     key = core.scalar(
