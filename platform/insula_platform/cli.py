@@ -18,7 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from insula_platform.broker.commands import broker
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.clients.commands import client
+from insula_platform.device_imports.commands import add_import_commands
 from insula_platform.devices.commands import device
+from insula_platform.enrolment.commands import add_enrolment_commands
 from insula_platform.login.commands import add_login_commands
 from insula_platform.mail.commands import mail
 from insula_platform.oauth.commands import keys
@@ -46,6 +48,8 @@ app.add_typer(mail, name="mail")
 app.add_typer(keys, name="keys")
 add_login_commands(app)
 add_bundle_commands(tenant)
+add_import_commands(device)
+add_enrolment_commands(device)
 add_quota_commands(tenant)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

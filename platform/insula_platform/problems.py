@@ -64,6 +64,15 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def problems_of(*errors: type[InsulaError]) -> dict[int | str, dict[str, Any]]:
+    """The same for these errors, whose problem types a program will compare: the description names them."""
+    responses = problem_responses(*{error.status for error in errors})
+    for status, response in responses.items():
+        types = ", ".join(f"`{error.type}`" for error in errors if error.status == status)
+        response["description"] += f" ({types})"
+    return responses
+
+
 PROBLEM_RESPONSES = problem_responses(401, 403, 404, 422, 429, 503)
 """What any protected route of a tenant may answer besides its own result."""
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from insula_platform.oauth.clients import create_service_client
+from insula_platform.worker.app import make_app
 from insula_tenants.audit import list_entries
+from insula_tenants.broker import CONTROL
+from insula_tenants.database import Databases
+from tests.e2e.stack import IngestProcess
 from tests.platform.conftest import Live
 from tests.servers.certificates import server_files
-from tests.servers.mosquitto import SecuredMosquitto
+from tests.servers.mosquitto import INGEST, SecuredMosquitto
 from tests.servers.mqtt import MqttClient
 
 SCOPE = "devices:read devices:write readings:read"
@@ -97,6 +103,49 @@ def site(live: Live, directory: Path) -> Iterator[Site]:
     object.__setattr__(live.platform, "settings", before[0])
     object.__setattr__(live.platform, "broker", before[1])
     broker.stop()
+
+
+@contextmanager
+def taking_in(acme: Site, directory: Path) -> Iterator[None]:
+    """While the block runs, ingest takes in what devices of the site publish."""
+    program = IngestProcess(
+        directory,
+        {
+            "INSULA_DATABASE_URL": acme.live.deployment.service_url,
+            "INSULA_MQTT_PORT": str(acme.broker.port),
+            "INSULA_MQTT_PASSWORD": acme.broker.passwords[INGEST],
+        },
+    )
+    program.start()
+    program.wait_ready()
+    yield
+    program.stop()
+
+
+def latest(acme: Site, device: str) -> dict[str, float]:
+    """The device's latest values, by point."""
+    items = acme.ask("GET", f"latest?device={device}").json()["items"]
+    return {one["name"]: one["value"] for one in items if one.get("value") is not None}
+
+
+def work(acme: Site) -> None:
+    """A worker that does what is due, and leaves."""
+
+    async def once() -> None:
+        with closing(Databases({"main": acme.live.deployment.service_url}, pool_size=4)) as databases:
+            settings = acme.live.platform.settings.model_copy(
+                update={
+                    "broker_access": "dynamic-security",
+                    "broker_admin_password": SecretStr(acme.broker.passwords[CONTROL]),
+                }
+            )
+            app = make_app(settings, databases)
+            async with app.open_async():
+                await app.run_worker_async(
+                    queues=["default"], wait=False, install_signal_handlers=False, delete_jobs="successful"
+                )
+
+    asyncio.run(once())
 
 
 def run_in(directory: Path, command: list[str] | str, ca: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from insula_platform.signin import attempts
+from insula_platform.worker.app import forget_expired
 from insula_tenants.devices import find_device
 from insula_tenants.enrolment.codes import ALPHABET, new_code, read_code
 from insula_tenants.errors import InvalidInput
@@ -173,6 +175,28 @@ def test_codes_are_told_once_and_kept_by_nobody(live: Live, acme: Program):
     for shape in (code, code.replace("-", "")):
         assert shape not in kept
         assert shape not in noted
+
+
+def test_a_batch_that_is_long_over_is_forgotten_and_its_devices_stay(
+    live: Live, acme: Program, http: httpx.Client
+):
+    old, revoked, recent = make(acme), make(acme), make(acme)
+    device = claim(http, old["codes"][0]).json()["device"]
+    with live.deployment.databases.core() as core:
+        for made, days in ((old, 91), (recent, 89)):
+            core.execute(
+                text("UPDATE claim_batches SET expires_at = :at WHERE id = :id"),
+                {"at": datetime.now(UTC) - timedelta(days=days), "id": made["batch"]["id"]},
+            )
+        core.execute(
+            text("UPDATE claim_batches SET revoked_at = :at WHERE id = :id"),
+            {"at": datetime.now(UTC) - timedelta(days=91), "id": revoked["batch"]["id"]},
+        )
+    forget_expired(live.deployment.databases, timedelta(days=1))
+    paths = [f"claim-batches/{made['batch']['id']}" for made in (old, revoked, recent)]
+    assert [acme.ask("GET", path).status_code for path in paths] == [404, 404, 200]
+    assert acme.ask("GET", f"devices/{device}").json()["state"] == "active"
+    assert claim(http, old["codes"][0]).json()["type"] == "/problems/claim-refused"
 
 
 def test_a_suspended_tenants_codes_wait(live: Live, acme: Program, http: httpx.Client):

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import yaml
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from insula_platform.devices.withdrawals import WITHDRAW_TASK
-from insula_platform.worker.app import make_app
 from insula_tenants.broker import CONTROL
 from insula_tenants.broker.dynamic_security import DynamicSecurity
-from insula_tenants.database import Databases
 from insula_tenants.devices import built_in_types
-from tests.e2e.stack import IngestProcess
 from tests.platform.conftest import Live
-from tests.platform.onboarding import Site, audited, run_in, site
+from tests.platform.onboarding import Site, audited, latest, run_in, site, taking_in, work
 from tests.servers.mosquitto import INGEST, free_port
 from tests.servers.mqtt import MqttClient, unique
 from tests.waiting import eventually
@@ -41,24 +35,8 @@ def acme(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
 
 @pytest.fixture(scope="module")
 def ingest(acme: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What takes in telemetry."""
-    program = IngestProcess(
-        tmp_path_factory.mktemp("ingest"),
-        {
-            "INSULA_DATABASE_URL": acme.live.deployment.service_url,
-            "INSULA_MQTT_PORT": str(acme.broker.port),
-            "INSULA_MQTT_PASSWORD": acme.broker.passwords[INGEST],
-        },
-    )
-    program.start()
-    program.wait_ready()
-    yield
-    program.stop()
-
-
-def latest(acme: Site, device: str) -> dict[str, float]:
-    items = acme.ask("GET", f"latest?device={device}").json()["items"]
-    return {one["name"]: one["value"] for one in items if one.get("value") is not None}
+    with taking_in(acme, tmp_path_factory.mktemp("ingest")):
+        yield
 
 
 @pytest.mark.usefixtures("ingest")
@@ -182,7 +160,7 @@ def test_a_rotation_overlaps_and_the_old_login_ends(acme: Site):
     session = acme.device(old)
     assert session.connect()
     _let_time_pass(acme.live, "turned")
-    _work(acme)
+    work(acme)
     session.wait_closed()
     session.close()
     assert not acme.admits(old)
@@ -239,7 +217,7 @@ def test_a_broker_that_is_away_is_told_later(acme: Site):
     acme.onboard("unmade")
     assert revoked.status_code == 202
     assert acme.admits(secrets), "nobody could tell the broker"
-    _work(acme)
+    work(acme)
     assert not acme.admits(secrets)
     assert [one["state"] for one in acme.ask("GET", "devices/offline/credentials").json()["items"]] == [
         "revoked"
@@ -350,23 +328,3 @@ def _let_time_pass(live: Live, device: str) -> None:
             text("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE task_name = :task"),
             {"task": WITHDRAW_TASK},
         )
-
-
-def _work(acme: Site) -> None:
-    """A worker that does what is due, and leaves."""
-
-    async def once() -> None:
-        with closing(Databases({"main": acme.live.deployment.service_url}, pool_size=4)) as databases:
-            settings = acme.live.platform.settings.model_copy(
-                update={
-                    "broker_access": "dynamic-security",
-                    "broker_admin_password": SecretStr(acme.broker.passwords[CONTROL]),
-                }
-            )
-            app = make_app(settings, databases)
-            async with app.open_async():
-                await app.run_worker_async(
-                    queues=["default"], wait=False, install_signal_handlers=False, delete_jobs="successful"
-                )
-
-    asyncio.run(once())

@@ -30,6 +30,17 @@ def test_every_operation_of_the_api_tells_its_scope_errors_and_example(live: Liv
         if path.startswith("/api/") and not path.endswith("probe")  # the tests' own
     }
     assert api
+    # Devices call these before they are known: by a code, or by a key that is no access token.
+    public = {
+        "/api/v1/claims": {"403", "404", "409", "422", "429", "503"},
+        "/api/v1/enrolments": {"401", "403", "409", "422", "429", "503"},
+        "/api/v1/enrolments/{enrolment}/login": {"401", "403", "404", "409", "422", "429", "503"},
+    }
+    for path, errors in public.items():
+        operation = api.pop(path)["post"]
+        assert errors <= operation["responses"].keys(), path
+        assert "`too-many-guesses`" in operation["responses"]["429"]["description"]
+        assert operation["description"], path
     for path, methods in api.items():
         for operation in methods.values():
             if path not in DEVICES:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,14 +10,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.device_imports import service
+from insula_platform.device_imports.credentials import credentials_csv
 from insula_platform.device_imports.schemas import DeviceImport, Report
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
 from insula_platform.state import CurrentPlatform, Platform
-from insula_tenants.device_imports.check import check_rows
 from insula_tenants.device_imports.table import MOST_BYTES, GivenRow, read_csv, read_json
 from insula_tenants.errors import Conflict, InsulaError, InvalidInput
-from insula_tenants.names import device_topic, mqtt_username
-from insula_tenants.quotas import allowance_of, claim_room
 
 router = APIRouter(
     prefix="/api/v1/tenants/{tenant}/device-imports", tags=["Enrolment"], responses=PROBLEM_RESPONSES
@@ -119,7 +115,7 @@ def post_credentials(access: Writer, platform: CurrentPlatform, import_id: Impor
             core, access.context, import_id, platform.settings.secret_key, actor=access.actor
         )
     return Response(
-        _credentials(platform, access.context.slug, passwords),
+        credentials_csv(platform.settings, access.context.slug, passwords),
         media_type="text/csv; charset=utf-8",
         headers={
             "Cache-Control": "no-store",
@@ -136,10 +132,7 @@ def _take_in(
     on_error: Literal["stop", "skip"],
 ) -> DeviceImport | Report:
     with platform.databases.core() as core:
-        allowance = allowance_of(core, access.context.id)
-        with platform.databases.tenant(access.context) as session:
-            checked = check_rows(session, rows)
-            claim_room(session, allowance, devices=len(checked.new), points=checked.points)
+        checked = service.check(core, platform.databases, access.context, rows)
         if dry_run:
             return Report.model_validate(service.summary(checked.results))
         upload = service.request_import(
@@ -169,28 +162,6 @@ async def _body(request: Request) -> bytes:
         if len(body) > MOST_BYTES:
             raise FileTooLarge(f"a file has at most {MOST_BYTES} bytes: send it in parts")
     return bytes(body)
-
-
-def _credentials(platform: Platform, tenant: str, passwords: dict[str, str]) -> str:
-    host, port, tls = platform.settings.devices_broker
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\r\n")
-    writer.writerow(["device", "username", "password", "client_id", "host", "port", "tls", "telemetry_topic"])
-    for device, password in passwords.items():
-        username = mqtt_username(tenant, device)
-        writer.writerow(
-            [
-                device,
-                username,
-                password,
-                username,
-                host,
-                port,
-                str(tls).lower(),
-                device_topic(tenant, device, "telemetry"),
-            ]
-        )
-    return written.getvalue()
 
 
 def _shown(upload: service.Upload) -> DeviceImport:

@@ -61,6 +61,23 @@ class Report(BaseModel):
 class DeviceImport(BaseModel):
     """An upload of devices, and how far it is."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "3b0c6f9a-1d2e-4f5a-8b7c-6d5e4f3a2b1c",
+                "state": "running",
+                "step": "admitting",
+                "done": 1200,
+                "total": 5000,
+                "error": None,
+                "created_at": "2026-11-24T08:00:00Z",
+                "updated_at": "2026-11-24T08:00:21Z",
+                "has_credentials": False,
+                "report": {"rows": 5000, "new": 5000, "unchanged": 0, "bad": 0, "results": []},
+            }
+        }
+    )
+
     id: UUID
     state: Literal["waiting", "running", "done", "failed"]
     step: str | None = Field(description="`registering` or `admitting` (at the broker), while it runs.")

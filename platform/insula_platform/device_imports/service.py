@@ -28,11 +28,13 @@ from insula_tenants.audit import Actor
 from insula_tenants.broker import BrokerAccess, BrokerUnreachable, new_password
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
-from insula_tenants.device_imports.check import Checked, RowResult
+from insula_tenants.device_imports.check import Checked, RowResult, check_rows
+from insula_tenants.device_imports.table import GivenRow
 from insula_tenants.device_imports.work import Report, admit_all, register_all
 from insula_tenants.devices.service import NewDevice
 from insula_tenants.errors import Conflict, InsulaError, InvalidInput, NotFound
 from insula_tenants.lifecycle import TenantJob
+from insula_tenants.quotas import allowance_of, claim_room
 from insula_tenants.registry import resolve_tenant_by_id
 
 log = structlog.stdlib.get_logger("insula.devices")
@@ -61,6 +63,15 @@ class Upload(NamedTuple):
     updated_at: datetime
     has_credentials: bool
     results: list[RowResult]
+
+
+def check(core: Session, databases: Databases, context: TenantContext, rows: Sequence[GivenRow]) -> Checked:
+    """What the rows come to; `QuotaExceeded` when the tenant has no room for what is new of them."""
+    allowance = allowance_of(core, context.id)
+    with databases.tenant(context) as session:
+        checked = check_rows(session, rows)
+        claim_room(session, allowance, devices=len(checked.new), points=checked.points)
+    return checked
 
 
 def request_import(
@@ -107,9 +118,9 @@ def request_import(
         _queue.configure_task(IMPORT_TASK, lock=f"devices-{context.id}", connection=connection).defer(
             job=str(job.id)
         )
-        told = {"import": str(job.id), "devices": len(checked.new)}
+        told = {"devices": len(checked.new)}
         audit.record(
-            core, actor, "devices.import_requested", tenant=context.id, target=context.slug, detail=told
+            core, actor, "device_import.requested", tenant=context.id, target=str(job.id), detail=told
         )
     return _upload(job)
 
@@ -134,9 +145,9 @@ def take_credentials(
         raise Conflict("there are no logins to fetch (any more): they are told once, within a day")
     passwords = _unseal(secret_key, sealed)
     job.parameters = job.parameters | {"passwords": None}
-    told = {"import": str(job_id), "devices": len(passwords)}
+    told = {"devices": len(passwords)}
     audit.record(
-        core, actor, "devices.credentials_fetched", tenant=context.id, target=context.slug, detail=told
+        core, actor, "device_import.credentials_fetched", tenant=context.id, target=str(job_id), detail=told
     )
     return passwords
 

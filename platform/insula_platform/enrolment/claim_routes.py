@@ -10,18 +10,20 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from insula_platform.access import Access, Requires, check_whole_tenant
 from insula_platform.enrolment.answers import check_request, let_in
-from insula_platform.enrolment.guessing import count_guess, forgive_guess
+from insula_platform.enrolment.guessing import PUBLIC_PROBLEMS, count_guess, forgive_guess
 from insula_platform.enrolment.schemas import Batch, Claim, Claiming, LetIn, MadeBatch, NewBatch
 from insula_platform.idempotency import IdempotencyKey, Once
 from insula_platform.paging import Cursor, Page, decode_cursor, decode_moment, encode_cursor
-from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
+from insula_platform.problems import PROBLEM_RESPONSES, problems_of
 from insula_platform.signin.sessions import address_of
 from insula_platform.state import CurrentPlatform
 from insula_tenants.audit import Actor
 from insula_tenants.enrolment import claims
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}", tags=["Enrolment"], responses=PROBLEM_RESPONSES)
-public = APIRouter(prefix="/api/v1", tags=["Enrolment"], responses=problem_responses(404, 422, 429, 503))
+public = APIRouter(
+    prefix="/api/v1", tags=["Enrolment"], responses=problems_of(claims.ClaimRefused, *PUBLIC_PROBLEMS)
+)
 
 Reader = Annotated[Access, Requires("devices:read")]
 Writer = Annotated[Access, Requires("devices:write")]

@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from insula_platform.access import Access, Requires, bearer_token, check_whole_tenant
+from insula_platform.access import Access, NotAuthenticated, Requires, bearer_token, check_whole_tenant
 from insula_platform.enrolment.answers import check_request, let_in
-from insula_platform.enrolment.guessing import count_guess, forgive_guess
+from insula_platform.enrolment.guessing import PUBLIC_PROBLEMS, count_guess, forgive_guess
 from insula_platform.enrolment.schemas import (
     Announced,
     Announcement,
@@ -22,11 +22,12 @@ from insula_platform.enrolment.schemas import (
     Waiting,
 )
 from insula_platform.paging import Cursor, Page, decode_moment, encode_cursor
-from insula_platform.problems import PROBLEM_RESPONSES, problem_responses
+from insula_platform.problems import PROBLEM_RESPONSES, problem_responses, problems_of
 from insula_platform.signin.sessions import address_of
 from insula_platform.state import CurrentPlatform
 from insula_tenants.audit import Actor
 from insula_tenants.enrolment import holding
+from insula_tenants.errors import NotFound
 
 router = APIRouter(
     prefix="/api/v1/tenants/{tenant}/enrolments", tags=["Enrolment"], responses=PROBLEM_RESPONSES
@@ -34,7 +35,7 @@ router = APIRouter(
 public = APIRouter(
     prefix="/api/v1/enrolments",
     tags=["Enrolment"],
-    responses=problem_responses(401, 403, 409, 422, 429, 503),
+    responses=problems_of(NotAuthenticated, holding.KeyRefused, holding.EnrolmentRejected, *PUBLIC_PROBLEMS),
 )
 
 Reader = Annotated[Access, Requires("devices:read")]
@@ -79,7 +80,10 @@ def post_announcement(
 @public.post(
     "/{enrolment}/login",
     status_code=201,
-    responses={202: {"model": Waiting, "description": "Nobody has decided yet: ask again later"}},
+    responses={
+        202: {"model": Waiting, "description": "Nobody has decided yet: ask again later"},
+        **problems_of(NotFound),
+    },
 )
 def post_login(
     request: Request,

@@ -6,7 +6,9 @@ from fastapi import Request
 
 from insula_platform.signin.attempts import Attempt
 from insula_platform.state import Platform
-from insula_tenants.errors import InsulaError
+from insula_tenants.broker import BrokerError
+from insula_tenants.errors import Conflict, InsulaError, InvalidInput, TenantSuspended, TenantUnavailable
+from insula_tenants.quotas import QuotaExceeded
 
 
 class TooManyGuesses(InsulaError):
@@ -19,6 +21,18 @@ class TooManyGuesses(InsulaError):
         """`wait` in seconds."""
         super().__init__(f"too many tries from this address: try again in {wait} s")
         self.headers = {"Retry-After": str(wait)}
+
+
+PUBLIC_PROBLEMS = (
+    InvalidInput,
+    TenantSuspended,
+    QuotaExceeded,
+    Conflict,
+    TooManyGuesses,
+    TenantUnavailable,
+    BrokerError,
+)
+"""What any route may answer that a device calls before it is known."""
 
 
 def count_guess(platform: Platform, request: Request) -> None:

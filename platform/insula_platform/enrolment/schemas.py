@@ -57,7 +57,23 @@ class NewBatch(BaseModel):
 class Batch(BaseModel):
     """A batch of claim codes, and how far it is used."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "example": {
+                "id": "6f0c2e8e-3d2b-4d39-9d0a-2a5f0c6b7e11",
+                "name": "Delivery of November",
+                "prefix": "th",
+                "type": "temperature-sensor",
+                "space_id": 1,
+                "created_at": "2026-11-24T08:00:00Z",
+                "expires_at": "2027-11-25T08:00:00Z",
+                "revoked_at": None,
+                "codes": 500,
+                "claimed": 17,
+            }
+        },
+    )
 
     id: UUID
     name: str
@@ -85,7 +101,10 @@ class MadeBatch(BaseModel):
 class Claim(BaseModel):
     """What became of one code."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={"example": {"number": 2, "device": "th-2", "claimed_at": "2026-11-24T09:12:31Z"}},
+    )
 
     number: int
     device: str | None = Field(description="The device that claimed it; null when none has.")
@@ -161,7 +180,25 @@ class NewProvisioningKey(BaseModel):
 class ProvisioningKey(BaseModel):
     """A provisioning key, without its secret."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "example": {
+                "id": "b1c6a1d4-5a0e-4a41-8a52-7f3f6a4d9c02",
+                "name": "Fleet of the west wing",
+                "prefix": "west",
+                "types": ["temperature-sensor"],
+                "space_id": None,
+                "approved_serials": ["A4C1*"],
+                "most_devices": 500,
+                "devices": 12,
+                "created_at": "2026-11-24T08:00:00Z",
+                "expires_at": "2027-02-22T08:00:00Z",
+                "revoked_at": None,
+                "last_used_at": "2026-11-24T09:12:31Z",
+            }
+        },
+    )
 
     id: UUID
     name: str
@@ -204,6 +241,17 @@ class Announcement(BaseModel):
 class Announced(BaseModel):
     """The device is known now, and perhaps let in."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "tenant": "acme",
+                "enrolment": "0d9f7b1e-6c1d-4c5e-8b0a-1f2e3d4c5b6a",
+                "state": "waiting",
+                "secret": "k2Jq…",
+            }
+        }
+    )
+
     tenant: str
     enrolment: UUID
     state: EnrolmentState = Field(
@@ -230,7 +278,27 @@ class Waiting(BaseModel):
 class Enrolment(BaseModel):
     """A device that announced itself."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "example": {
+                "id": "0d9f7b1e-6c1d-4c5e-8b0a-1f2e3d4c5b6a",
+                "key_id": "b1c6a1d4-5a0e-4a41-8a52-7f3f6a4d9c02",
+                "serial": "A4C13800",
+                "type": "temperature-sensor",
+                "name": None,
+                "state": "waiting",
+                "device": None,
+                "space_id": None,
+                "address": "192.0.2.17",
+                "times": 1,
+                "created_at": "2026-11-24T09:12:31Z",
+                "asked_at": "2026-11-24T09:12:31Z",
+                "decided_at": None,
+                "enrolled_at": None,
+            }
+        },
+    )
 
     id: UUID
     key_id: UUID = Field(description="The provisioning key it came with.")

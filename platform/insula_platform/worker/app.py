@@ -58,6 +58,13 @@ _PURGES = (
     "DELETE FROM passkey_challenges WHERE expires_at < now()",
     "DELETE FROM signin_steps WHERE expires_at < now()",
     "DELETE FROM signin_attempts WHERE ends_at < now()",
+    # Their devices stay, and so do the entries of the audit log that say by which code each came in. Codes
+    # first, as a claim locks them.
+    """
+    DELETE FROM claim_codes c USING claim_batches b
+    WHERE b.id = c.batch_id AND least(b.expires_at, b.revoked_at) < now() - interval '90 days'
+    """,
+    "DELETE FROM claim_batches WHERE least(expires_at, revoked_at) < now() - interval '90 days'",
     "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",
 )
 

@@ -116,7 +116,7 @@ def _read_tenant(session: Session) -> _Tenant:
         Device.state,
     ).outerjoin(gateway, gateway.id == Device.gateway_id)
     return _Tenant(
-        {f"{one.site}/{one.building}/{one.storey}/{one.name}": one.id for one in spaces},
+        {one.path: one.id for one in spaces},
         frozenset(one.id for one in spaces),
         {one.slug: (len(one.points), one.expected_interval) for one in list_types(session)},
         {row[0]: _Known(*row[1:]) for row in session.execute(query)},

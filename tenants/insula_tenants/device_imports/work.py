@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -51,6 +51,44 @@ def register_all(
     their passwords. Raises `QuotaExceeded`, and `Conflict` when something is no longer as it was when the
     file was checked.
     """
+    registered = _register(databases, context, devices, passwords, report)
+    _record(databases, context, registered, actor)
+
+
+def bring_in(
+    databases: Databases,
+    broker: BrokerAccess,
+    context: TenantContext,
+    devices: Sequence[NewDevice],
+    passwords: Mapping[str, str],
+    *,
+    actor: Actor,
+    report: Report,
+) -> None:
+    """Register the devices with these passwords and admit them at the broker, now and to the end.
+
+    Nobody goes on with it: when it fails or is stopped, none of the devices is there. What the broker has
+    taken in until then it loses when it is next reconciled. Raises what `register_all` raises, and
+    `BrokerError`.
+    """
+    registered = _register(databases, context, devices, passwords, report)
+    try:
+        admit_all(databases, broker, context, passwords, done=0, report=report)
+        _record(databases, context, registered, actor)
+    except BaseException:
+        with databases.tenant(context) as session:
+            session.execute(delete(Device).where(Device.slug.in_([device.slug for device in registered])))
+        raise
+
+
+def _register(
+    databases: Databases,
+    context: TenantContext,
+    devices: Sequence[NewDevice],
+    passwords: Mapping[str, str],
+    report: Report,
+) -> list[NewDevice]:
+    """Those that were not there yet."""
     with databases.core() as core:
         allowance = allowance_of(core, context.id)
     # What takes long comes first: it is reported in the registry, for which no tenant's session may be held.
@@ -68,8 +106,12 @@ def register_all(
             raise Conflict(
                 "a device of the file was made meanwhile, or its space removed: upload the file again"
             ) from None
+    return wanted
+
+
+def _record(databases: Databases, context: TenantContext, devices: Sequence[NewDevice], actor: Actor) -> None:
     with databases.core() as core:
-        for device in wanted:
+        for device in devices:
             told = {"name": device.name, "type": device.type, "space_id": device.space_id}
             audit.record(core, actor, "device.created", tenant=context.id, target=device.slug, detail=told)
 

@@ -150,7 +150,7 @@ def announce(
     key.last_used_at = now
     actor = Actor("system", "enrolment", address)
     told = {"serial": serial, "key": key.name, "state": state}
-    audit.record(core, actor, "device.announced", tenant=context.id, target=str(enrolment_id), detail=told)
+    audit.record(core, actor, "enrolment.announced", tenant=context.id, target=str(enrolment_id), detail=told)
     return Announced(context.slug, enrolment_id, state, secret)
 
 
@@ -269,7 +269,7 @@ def approve(
     found.space_id = space_id
     session.flush()
     told = {"serial": found.serial, "device": device, "space_id": space_id}
-    audit.record(core, actor, "device.approved", tenant=context.id, target=str(enrolment_id), detail=told)
+    audit.record(core, actor, "enrolment.approved", tenant=context.id, target=str(enrolment_id), detail=told)
     return _view(found)
 
 
@@ -286,7 +286,9 @@ def reject(
         found.state, found.decided_at = "rejected", datetime.now(UTC)
         session.flush()
         told = {"serial": found.serial}
-        audit.record(core, actor, "device.rejected", tenant=context.id, target=str(enrolment_id), detail=told)
+        audit.record(
+            core, actor, "enrolment.rejected", tenant=context.id, target=str(enrolment_id), detail=told
+        )
     return _view(found)
 
 

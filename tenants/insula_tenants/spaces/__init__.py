@@ -2,7 +2,7 @@
 
 from insula_tenants.spaces.models import Building, Site, Space, Storey
 from insula_tenants.spaces.places import Places, check_places, covered_spaces, covered_spaces_async
-from insula_tenants.spaces.service import SpaceView, ensure_space, list_spaces
+from insula_tenants.spaces.service import SpaceView, ensure_space, find_space, list_spaces
 
 __all__ = [
     "Building",
@@ -15,5 +15,6 @@ __all__ = [
     "covered_spaces",
     "covered_spaces_async",
     "ensure_space",
+    "find_space",
     "list_spaces",
 ]

@@ -26,6 +26,11 @@ class SpaceView(NamedTuple):
     site: str
     time_zone: str
 
+    @property
+    def path(self) -> str:
+        """`site/building/storey/space`."""
+        return f"{self.site}/{self.building}/{self.storey}/{self.name}"
+
 
 def ensure_space(
     session: Session, *, site: str, building: str, time_zone: str, storey: str, level: int, name: str
@@ -60,6 +65,15 @@ def list_spaces(session: Session, *, within: Collection[int] | None = None) -> l
     if within is not None:
         query = query.where(Space.id.in_(within))
     return [SpaceView(*row) for row in session.execute(query)]
+
+
+def find_space(session: Session, path: str) -> int:
+    """The id of the space `site/building/storey/space`; `InvalidInput` when there is none."""
+    wanted = "/".join(part.strip() for part in path.split("/"))
+    for space in list_spaces(session):
+        if space.path == wanted:
+            return space.id
+    raise InvalidInput("space", f"there is no space {path[:200]!r}: give site/building/storey/space")
 
 
 def _ensure(session: Session, model: type[Row], rest: dict[str, object] | None = None, **key: object) -> Row:
