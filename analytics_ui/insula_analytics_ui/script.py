@@ -18,10 +18,12 @@ HERE = Path(__file__).parent
 def account(person: Person) -> None:
     """Who is signed in, for which tenant, and the ways out."""
     email = f'<br><span class="in-quiet">{escape(person.email)}</span>' if person.email else ""
+    platform = escape(backend().settings.platform_url)
     st.html(
         f'<div class="in-account"><strong>{escape(person.tenant_name)}</strong>'
         f"<br>{escape(person.name)}{email}"
-        f'<nav><a href="{escape(backend().settings.platform_url)}/docs" target="_self">API</a>'
+        f'<nav><a href="{platform}/account" target="_self">Your account</a>'
+        f'<a href="{platform}/docs" target="_self">API</a>'
         '<a href="/auth/logout" target="_self">Sign out</a></nav></div>'
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
@@ -248,6 +249,7 @@ def include_routers(app: FastAPI) -> None:
     app.include_router(operator_quotas)
     app.include_router(bundles)
     app.include_router(storage)
+    app.add_api_route("/", home, include_in_schema=False)
     app.add_api_route("/healthz", healthz, tags=["Operation"])
     app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
 
@@ -265,6 +267,11 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign] # the way FastAPI documents
+
+
+async def home(platform: CurrentPlatform) -> RedirectResponse:
+    """Who types the platform's bare address is looking for the rooms."""
+    return RedirectResponse(platform.settings.ui_url, 303)
 
 
 async def healthz() -> Health:

@@ -214,6 +214,8 @@ def test_signing_out_ends_in_front_of_the_sign_in_page_in_every_tab(ui, platform
     other = context.new_page()
     other.goto(ui.url + "/?period=3h")
     expect(other.get_by_text("Acme", exact=True)).to_be_visible(timeout=SOON)
+    account = page.get_by_role("link", name="Your account")
+    expect(account).to_have_attribute("href", f"{platform.url}/account")
     page.get_by_role("link", name="Sign out").click()
     expect(page).to_have_title("Sign in", timeout=SOON)
     expect(other).to_have_title("Sign in", timeout=SOON)

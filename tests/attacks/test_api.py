@@ -40,6 +40,7 @@ DEVICES = {"/api/v1/claims", "/api/v1/enrolments", "/api/v1/enrolments/{enrolmen
 """Where devices ask that nobody knows yet: attacked in `test_claims.py` and `test_enrolments.py`."""
 
 OPEN = {
+    "/",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/account",

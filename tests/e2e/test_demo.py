@@ -154,44 +154,6 @@ def test_a_reading_sent_with_mosquitto_pub_is_there_a_moment_later(demo: Running
     assert item["value"] == 21.5
 
 
-def lines_of(document: str) -> str:
-    """The commands of a document's consoles, as one script."""
-    text = (DOCS / document).read_text()
-    consoles = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    commands = re.findall(r"^\$ ((?:.*[\\|]\n)*.*)$", "".join(consoles), re.MULTILINE)
-    # A stream has no end of its own.
-    return "\n".join(commands).replace("curl -sN", "curl -sN --max-time 5")
-
-
-@pytest.mark.parametrize(
-    ("document", "says"),
-    [
-        ("backfill.md", ['"stored":1,"rejected":1', '"row":3,"field":"time"']),
-        ("live.md", ["event: snapshot", "event: values", "meeting-room-1-temperature"]),
-        ("devices.md", ['"device":"lab-climate"', '"value":21.5,"in_range":true']),
-        ("dead-letters.md", ["neither a finite number", '{"letters":1}']),
-    ],
-)
-def test_the_lines_of_the_documents_work_beside_it(
-    demo: RunningDemo, tmp_path: Path, document: str, says: list[str]
-):
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "demo").symlink_to(demo.directory)
-    script = lines_of(document).replace("mosquitto_pub -h", f"{program('mosquitto_pub')} -h")
-
-    def runs() -> bool:
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
-        nonlocal said
-        said = done.stdout + done.stderr
-        return all(word in said for word in says)
-
-    said = ""
-    # What was sent is there a moment later, and a sensor speaks every few seconds.
-    eventually(runs, seconds=60, what=f"the lines of {document}, which said {said!r}, ")
-
-
 def sign_in(context: BrowserContext, demo: RunningDemo, email: str, choose: str | None = None) -> Page:
     """Through the sign-in page to the rooms."""
     page = context.new_page()
@@ -231,6 +193,13 @@ def test_two_people_see_the_rooms_of_their_own_tenant_and_the_values_of_the_api(
     eventually(shown_is_stored, seconds=30, what="the API's temperature on the page")
     expect(anna.locator("svg.marks").first).to_be_visible(timeout=SOON)
     take(anna, "rooms")
+    anna.get_by_role("link", name="Your account").click()
+    anna.get_by_role("link", name="Second factors").click()
+    anna.get_by_role("button", name="Add an app").click()
+    expect(anna.get_by_role("img", name="QR code of the key below")).to_be_visible()
+    take(anna, "account")
+    anna.get_by_role("link", name="Rooms").click()
+    expect(anna.get_by_text("Open office", exact=True).first).to_be_visible(timeout=SOON)
     for context in windows.values():
         context.close()
 
@@ -255,6 +224,49 @@ def test_a_day_of_history_is_there_from_the_first_start(demo: RunningDemo):
 def hourly(api: Program, point: int) -> list[dict[str, Any]]:
     """Means of all hours there are."""
     return api.items(f"readings?point={point}&from=2020-01-01T00:00:00Z&to=2040-01-01T00:00:00Z&bucket=1h")
+
+
+def lines_of(document: str) -> str:
+    """The commands of a document's consoles, as one script."""
+    text = (DOCS / document).read_text()
+    consoles = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    commands = re.findall(r"^\$ ((?:.*[\\|]\n)*.*)$", "".join(consoles), re.MULTILINE)
+    # A stream has no end of its own.
+    return "\n".join(commands).replace("curl -sN", "curl -sN --max-time 5")
+
+
+# After the pictures are taken: the lines bring devices into the rooms.
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ("backfill.md", ['"stored":1,"rejected":1', '"row":3,"field":"time"']),
+        ("live.md", ["event: snapshot", "event: values", "meeting-room-1-temperature"]),
+        ("devices.md", ['"device":"lab-climate"', '"value":21.5,"in_range":true']),
+        (
+            "onboarding.md",
+            ['"new":2', "acme/lot-1,", '{"state":"waiting"}', '"state":"approved"', '"username":"acme/west-'],
+        ),
+        ("dead-letters.md", ["neither a finite number", '{"letters":1}']),
+    ],
+)
+def test_the_lines_of_the_documents_work_beside_it(
+    demo: RunningDemo, tmp_path: Path, document: str, says: list[str]
+):
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "demo").symlink_to(demo.directory)
+    script = lines_of(document).replace("mosquitto_pub -h", f"{program('mosquitto_pub')} -h")
+
+    def runs() -> bool:
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        nonlocal said
+        said = done.stdout + done.stderr
+        return all(word in said for word in says)
+
+    said = ""
+    # What was sent is there a moment later, and a sensor speaks every few seconds.
+    eventually(runs, seconds=60, what=f"the lines of {document}, which said {said!r}, ")
 
 
 def test_ctrl_c_leaves_no_process_and_a_second_start_keeps_the_data(demo: RunningDemo, directory: Path):

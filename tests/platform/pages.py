@@ -175,11 +175,13 @@ def _unknown_domain(visitor: Visitor) -> None:
     visitor.page.locator(".message").wait_for()
 
 
+_AWAY = Setup("http://127.0.0.1:1", "id", "secret", "openid", "x", None, {}, "viewer", True, False)
+
+
 def _provider_away(visitor: Visitor) -> None:
-    setup = Setup("http://127.0.0.1:1", "id", "secret", "openid", "x", None, {}, "viewer", True, False)
     with visitor.live.deployment.databases.core() as core:
         globex = visitor.live.deployment.globex
-        put_provider(core, visitor.live.settings, globex, setup, actor=SYSTEM).enforced = True
+        put_provider(core, visitor.live.settings, globex, _AWAY, actor=SYSTEM).enforced = True
     visitor.open("/signin/sso/globex")
 
 
@@ -194,6 +196,13 @@ def _device_code(visitor: Visitor, email: str) -> None:
         codes = http.post("/oauth/device_authorization", data={"client_id": "insula-cli"}).json()
     visitor.be(email, f"/device?user_code={codes['user_code']}")
     visitor.press("Continue")
+
+
+def _device_tenants(visitor: Visitor) -> None:
+    with visitor.live.deployment.databases.core() as core:
+        globex = visitor.live.deployment.globex
+        put_provider(core, visitor.live.settings, globex, _AWAY, actor=SYSTEM).enforced = False
+    _device_code(visitor, "erin@example.com")
 
 
 def _device_allowed(visitor: Visitor) -> None:
@@ -276,7 +285,7 @@ PAGES: dict[str, tuple[str, Callable[[Visitor], None]]] = {
     "single sign-on, unknown domain": ("Single sign-on", _unknown_domain),
     "single sign-on, not here": ("No single sign-on here", opened("/signin/sso/nowhere")),
     "single sign-on, provider away": ("Not signed in", _provider_away),
-    "single sign-on, enforced": ("Globex", _sign_on_enforced),
+    "single sign-on, enforced": ("Sign in at your organisation", _sign_on_enforced),
     "account": ("Your account", signed_in("/account")),
     "password": ("Password", signed_in("/account/password")),
     "factors, none": ("Second factors", signed_in("/account/factors")),
@@ -292,7 +301,7 @@ PAGES: dict[str, tuple[str, Callable[[Visitor], None]]] = {
     "programs": ("Programs you let in", _consents),
     "device": ("Connect a device", signed_in("/device")),
     "device, wrong code": ("Connect a device", _device_refused),
-    "device, tenants": ("Choose a tenant", lambda visitor: _device_code(visitor, "erin@example.com")),
+    "device, tenants": ("Choose a tenant", _device_tenants),
     "device, consent": (
         "Let Insula command line act for you?",
         lambda visitor: _device_code(visitor, "ada@example.com"),

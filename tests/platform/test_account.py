@@ -48,7 +48,16 @@ def test_a_page_of_the_account_asks_who_is_there_and_is_come_back_to(live: Live,
     with Browser(live) as browser:
         page = browser.open(path)
         assert "<h1>Sign in</h1>" in page.text
-        assert browser.sign_in(page, "ada@example.com").url.path == path
+        assert "ten minutes ago" not in page.text, "nobody had signed in"
+        account = browser.sign_in(page, "ada@example.com")
+        assert account.url.path == path
+        assert f'href="{live.settings.ui_url}"' in account.text, "and from there to the rooms"
+
+
+def test_the_bare_address_of_the_platform_leads_to_the_rooms(live: Live):
+    with live.client() as http:
+        answer = http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, live.settings.ui_url)
 
 
 def test_no_form_of_the_account_is_taken_from_another_site(live: Live):
@@ -226,7 +235,7 @@ def test_another_address_wants_a_recent_sign_in(live: Live):
         page = browser.open("/account")
         age(live)
         asked = browser.submit(page, "/account/email", email="later@example.com")
-        assert "wants a sign-in of the last ten minutes" in asked.text
+        assert "You signed in more than ten minutes ago" in asked.text
         assert letters_to(live, "later@example.com") == []
         assert browser.sign_in(asked, email).url.path == "/account"
 

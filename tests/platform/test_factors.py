@@ -174,7 +174,7 @@ def test_managing_factors_wants_a_recent_sign_in_with_the_factor(live: Live):
             core.execute(text("UPDATE signin_sessions SET auth_time = auth_time - interval '15 min'"))
         for path in ("/account/factors/app/remove", "/account/factors/recovery-codes"):
             asked = browser.submit(page, path)
-            assert "wants a sign-in of the last ten minutes" in asked.text
+            assert "You signed in more than ten minutes ago" in asked.text
         assert "<h1>One more step</h1>" in browser.sign_in(asked, email).text
         assert "<h1>Sign in</h1>" in browser.open("/account/factors").text, "not yet"
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from insula_platform.consents.service import give_consent
 from insula_platform.federation import enforcement
 from insula_platform.oauth import device, scopes
 from insula_platform.oauth.models import DeviceCode
@@ -170,6 +171,8 @@ def _decide(visit: _Visit, asked: DeviceCode, member: Member, scope: str) -> Res
     if allowed:
         enforcement.note_bypass(visit.core, visit.signin, member)
         grant = device.allow(visit.core, asked, member, visit.signin, scope)
+        # So it is among the programs that the person let in, and can be turned out without the device.
+        give_consent(visit.core, asked.client, member, scopes.split(scope), actor=actor)
         visit.core.flush()
         detail |= {"grant": str(grant.id), "scope": scope}
     else:

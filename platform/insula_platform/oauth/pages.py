@@ -139,7 +139,7 @@ def _logout(request: Request, platform: Platform, asked: ProviderRequest | OAuth
         response: Response = (
             RedirectResponse(wish.redirect_uri, 303)
             if wish.redirect_uri
-            else page(settings, "signed_out.html", ui_url=settings.ui_url)
+            else page(settings, "signed_out.html")
         )
         sessions.end_session(core, settings, request, response)
         return response

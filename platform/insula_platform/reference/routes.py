@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 STATIC = Path(__file__).with_name("static")
 
@@ -18,6 +20,15 @@ router = APIRouter(include_in_schema=False)
 _templates = Environment(
     loader=PackageLoader("insula_platform.reference"), autoescape=True, undefined=StrictUndefined
 )
+
+
+def _prose(text: str) -> Markup:
+    """Text of a docstring as HTML; what is `so` is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+_templates.filters["prose"] = _prose
+
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "

@@ -22,7 +22,8 @@ def page(
 ) -> HTMLResponse:
     """One page. It may load our stylesheet, and its forms may end at the platform or the analytics UI.
 
-    With `has_script` it may run the scripts that the platform serves, and these may ask the platform.
+    With `has_script` it may run the scripts that the platform serves, and these may ask the platform. Every
+    template finds `ui_url`, where the analytics UI is.
     """
     # Chromium holds the whole chain of redirects after a form against form-action, so the UI must be in it.
     policy = (
@@ -38,7 +39,9 @@ def page(
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",  # for browsers that know no frame-ancestors
     }
-    return HTMLResponse(_templates.get_template(template).render(values), status, headers)
+    return HTMLResponse(
+        _templates.get_template(template).render(values, ui_url=settings.ui_url), status, headers
+    )
 
 
 def error_page(

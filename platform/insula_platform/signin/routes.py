@@ -11,7 +11,7 @@ from insula_platform.factors import factors_of, passkeys
 from insula_platform.factors.passkeys import UnusablePasskey
 from insula_platform.people import check_password
 from insula_platform.people.service import normal_email
-from insula_platform.signin import completion, forms
+from insula_platform.signin import completion, forms, sessions
 from insula_platform.signin.attempts import Attempt
 from insula_platform.signin.brake import BUSY, count, refuse, too_many
 from insula_platform.signin.throttle import Busy, password_check
@@ -26,7 +26,9 @@ OLD_FORM = "This page had expired. Please sign in now."
 @router.get("/signin")
 def signin_form(visit: Opened, return_to: str = "") -> Response:
     """The form; `return_to` is where the authorization request stopped to ask who is there."""
-    return _form(visit, return_to)
+    with visit.platform.databases.core() as core:
+        is_known = sessions.find_session(core, visit.platform.settings, visit.request) is not None
+    return _form(visit, return_to, is_known=is_known)
 
 
 @router.post("/signin")
@@ -108,11 +110,13 @@ def _form(
     *,
     email: str = "",
     message: str = "",
+    is_known: bool = False,
     status: int = 200,
     retry_after: int | None = None,
 ) -> Response:
     return visit.page(
         "signin.html",
+        is_known=is_known,
         status=status,
         has_script=True,
         retry_after=retry_after,

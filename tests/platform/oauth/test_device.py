@@ -96,6 +96,18 @@ def test_sections_3_3_to_3_5_the_person_allows_it_and_the_device_gets_tokens(liv
         assert (entry.action, entry.target) == ("device_login.allowed", CLI_CLIENT_ID)
 
 
+def test_what_a_terminal_was_let_do_is_seen_and_ended_without_the_terminal(live: Live, ada: Browser):
+    codes = begin(live, scope="readings:read").json()
+    decide(ada, codes)
+    tokens = poll(live, codes).json()
+    assert live.get(PROBE, tokens["access_token"]).status_code == 200
+    programs = ada.open("/account/consents")
+    assert "Insula command line" in programs.text
+    ada.submit(programs, client_id=CLI_CLIENT_ID, tenant_id=str(live.deployment.acme.id))
+    assert live.get(PROBE, tokens["access_token"]).status_code == 401
+    assert "Insula command line" not in ada.open("/account/consents").text
+
+
 def test_section_3_5_denied(live: Live, ada: Browser):
     codes = begin(live).json()
     assert "is not connected" in decide(ada, codes, "deny").text
