@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
-from insula_platform.mail import Letter, enqueue
+from insula_platform.mail import Letter, enqueue, transports
 from insula_platform.mail.delivery import send_letters
 from insula_platform.settings import PlatformSettings
 from insula_platform.worker.app import make_app
@@ -225,6 +225,7 @@ def test_with_encryption_the_server_must_prove_its_name_before_it_gets_anything(
     monkeypatch: pytest.MonkeyPatch,
     tls: Any,
 ):
+    monkeypatch.setattr(transports, "_TIMEOUT", 2)  # of a connection that is broken off, one side waits
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     given: list[tuple[bytes, bytes]] = []

@@ -118,5 +118,4 @@ def test_every_template_is_on_a_page_of_the_list():
         "join_signed_in.html",
         "leaving.html",  # gone as soon as it is there; `test_consents.py` sees it pass
         "other_address.html",
-        "sso_required.html",  # its heading is the name of the tenant
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import unescape
 
-from tests.attacks.test_api import DEVICES
 from tests.platform.conftest import Live
 
 
@@ -29,9 +28,7 @@ def test_every_operation_of_the_api_tells_its_scope_errors_and_example(live: Liv
     api = {
         path: methods
         for path, methods in document["paths"].items()
-        if path.startswith("/api/")
-        and not path.endswith("probe")  # the tests' own
-        and path not in DEVICES  # they have a code or a provisioning key, and no scopes
+        if path.startswith("/api/") and not path.endswith("probe")  # the tests' own
     }
     assert api
     # Devices call these before they are known: by a code, or by a key that is no access token.
@@ -47,7 +44,6 @@ def test_every_operation_of_the_api_tells_its_scope_errors_and_example(live: Liv
         assert operation["description"], path
     for path, methods in api.items():
         for operation in methods.values():
-            if path not in DEVICES:
-                assert any(scopes for each in operation["security"] for scopes in each.values()), path
-                assert {"401", "403", "404", "422"} <= operation["responses"].keys(), path
+            assert any(scopes for each in operation["security"] for scopes in each.values()), path
+            assert {"401", "403", "404", "422"} <= operation["responses"].keys(), path
             assert operation["description"], path
