@@ -84,7 +84,8 @@ tests/servers/%/node_modules/.installed: tests/servers/%/package-lock.json | sys
 clean: ## remove the virtual environment and what was built; the demo's data stays in var/
 	rm -rf $(VENV) build dist tests/servers/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-# A virtual environment from the lock file, hashes checked; the project itself in place.
+# A virtual environment from the lock file, hashes checked; the project itself in place. The file is complete, and
+# pip, left to look for dependencies itself, takes `pydantic[email]` for another package than the one it lists.
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	$(call environment,requirements.lock)
 	@touch $@
@@ -97,6 +98,6 @@ define environment
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "Python's venv module is missing: on Debian and Ubuntu, install python3-venv"; exit 1; }
 	@echo "Installing from $(1) into $(VENV) …"
-	$(PIP) install --require-hashes --requirement $(1)
+	$(PIP) install --no-deps --require-hashes --requirement $(1)
 	$(PIP) install --no-deps --no-build-isolation --editable .
 endef
