@@ -92,33 +92,8 @@ OPEN = {
     "/signin/second/passkey",
     "/static",
 }
-"""What is there for everybody, or asks for credentials of another kind than an access token."""
-
-PAGES = {
-    "/account",
-    "/account/email",
-    "/account/email/verification",
-    "/account/factors",
-    "/account/factors/app",
-    "/account/factors/app/confirm",
-    "/account/factors/app/remove",
-    "/account/factors/passkey",
-    "/account/factors/passkey/options",
-    "/account/factors/passkey/remove",
-    "/account/factors/recovery-codes",
-    "/account/password",
-    "/account/sessions",
-    "/account/sessions/end",
-    "/account/sessions/end-others",
-    "/confirm-email",
-    "/reset",
-    "/reset/password",
-    "/signin/passkey",
-    "/signin/passkey/options",
-    "/signin/second",
-    "/signin/second/passkey",
-}
-"""What browsers ask for: their session and forms are attacked in `test_account.py` and its neighbours."""
+"""What is there for everybody, or asks for credentials of another kind than an access token. Pages, with
+their sessions and forms, are attacked in `tests/platform/test_account.py` and its neighbours."""
 
 OWN: dict[str, Any] = {
     "from": "2020-01-01T00:00:00Z",
@@ -303,7 +278,7 @@ def test_every_route_is_attacked_or_known_to_be_open():
     api = {path for path in routes(app) if path.startswith(("/api/", "/scim/"))}
     assert api <= documented, "a route of the API that the document hides escapes these tests"
     assert {path for path in routes(app) if "{tenant}" in path} == {one.path for one in IN_A_TENANT}
-    assert routes(app) - api == OPEN | PAGES
+    assert routes(app) - api == OPEN
     assert all(one.scopes for one in IN_A_TENANT + OPERATORS), "an operation without a scope"
     known = {one.path for one in IN_A_TENANT + OPERATORS} | DEVICES
     assert api == known, "a route that is neither a tenant's nor ours"
