@@ -65,15 +65,20 @@ def mute(port: int, **settings: object) -> Device:
 
 
 @contextmanager
-def broker_that_says(*packets: str) -> Iterator[int]:
-    """The port of a server that answers one packet after the other with these (hexadecimal), then nothing."""
+def broker_that_says(*packets: str, before_last: threading.Event | None = None) -> Iterator[int]:
+    """The port of a server that answers one packet after the other with these (hexadecimal), then nothing.
+
+    The last one waits for `before_last`.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
             connection, _ = server.accept()
             with connection:
-                for packet in packets:
+                for number, packet in enumerate(packets, 1):
                     connection.recv(4096)
+                    if before_last is not None and number == len(packets):
+                        assert before_last.wait(DEADLINE)
                     connection.sendall(bytes.fromhex(packet))
                 while connection.recv(4096):
                     pass
@@ -291,12 +296,13 @@ def test_a_device_that_is_refused_later_says_so_and_comes_back_when_it_may(tmp_p
 
 
 def test_a_device_ousted_by_another_program_does_not_come_back_to_oust_it() -> None:
-    told = threading.Event()
+    told, is_open = threading.Event(), threading.Event()
     accepted, taken_over = "20 03 00 00 00", "e0 01 8e"
-    with broker_that_says(accepted, taken_over) as port:
+    with broker_that_says(accepted, taken_over, before_last=is_open) as port:
         device = lamp(port, on_refused=lambda _: told.set())
         device.open()
         device.publish({"illuminance": 1})
+        is_open.set()
         assert told.wait(DEADLINE)
         with pytest.raises(DeviceRefusedError, match="another program has connected as acme/lamp-1"):
             device.publish({"illuminance": 1})
