@@ -18,9 +18,15 @@ demo: $(VENV)/.runtime ## start the whole platform with two tenants and their se
 
 .PHONY: test
 test: $(VENV)/.dev system-packages pglite axe openid-client oidc-provider ## the whole suite: real PostgreSQL, TimescaleDB, Mosquitto, Chromium
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) -m "not long" $(PYTEST_ARGS)
 # Processes that share the tests, each with a PostgreSQL of its own. A server that is given has one set of roles.
-JOBS ?= $(if $(INSULA_TEST_DATABASE_URL),0,2)
+# Three for two cores: much of a test is waiting for others.
+JOBS ?= $(if $(INSULA_TEST_DATABASE_URL),0,3)
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: long
+long: $(VENV)/.dev system-packages ## the tests that take too long for every run, but for make chaos
+	$(PYTEST) -m long --ignore tests/chaos $(PYTEST_ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## 120 000 broken payloads of every format against the codecs; FUZZ_PAYLOADS= for more

@@ -26,6 +26,8 @@ from tests.chaos.load import LibraryDevice, Load, PlainDevice, Sender
 from tests.e2e.stack import IngestProcess, Stack
 from tests.servers.mqtt import unique
 
+pytestmark = pytest.mark.long
+
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or 4)
 WRITTEN_WITHIN = AUTOSAVE + 1.5
 """Seconds after which Mosquitto has written to disk what it acknowledged, on a busy machine."""
@@ -145,7 +147,6 @@ def test_what_was_accepted_is_stored_once_whatever_is_killed(stack: Stack, seed:
     bout.check()
 
 
-@pytest.mark.skipif(ROUNDS < 10, reason="left to make chaos: another two processes take time to start")
 @pytest.mark.timeout(60 + 20 * ROUNDS)
 def test_two_ingest_processes_share_the_messages_and_lose_none(
     stack: Stack, pair: list[IngestProcess], seed: int

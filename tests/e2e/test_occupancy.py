@@ -70,6 +70,7 @@ def kill_postgres(stack: Stack) -> None:
     stack.postgres.restart(crash=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [kill_ingest, restart_broker, restart_postgres, kill_postgres])
 def test_a_fault_in_the_middle_of_a_replay_loses_nothing(stack: Stack, fault: Callable[[Stack], None]):
     name = "datatraining.csv"

@@ -609,6 +609,7 @@ def test_a_client_that_sends_nothing_any_more_is_told_so(
     assert (answer.json()["stored"], len(stored(deployment, device))) == (5, 5)
 
 
+@pytest.mark.long
 def test_a_client_that_sends_a_byte_now_and_then_does_not_keep_others_waiting(
     deployment: Deployment, send, device: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -139,6 +139,7 @@ def opens(live: Live, device: str, password: str) -> bool:
         return verify_password(password, PasswordHash(bytes(row[0]), bytes(row[1]), row[2]))
 
 
+@pytest.mark.long
 def test_five_thousand_devices_come_in_by_one_file(live: Live, acme: Uploader, prefix: str):
     rows = [
         (f"{prefix}-{n}", f"Sensor {n}", "temperature-sensor", PLACE, f"SN{n}", "floor=0;wing=west")

@@ -429,6 +429,7 @@ def test_bundles_cross_from_one_engine_to_another(
         other_server.drop_database(admin_url)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_readings(postgres_server: PostgresServer, tmp_path: Path):
     """Four times the readings, about the same memory. The benchmark shows it for millions."""
     peaks = {}

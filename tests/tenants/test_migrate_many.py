@@ -24,7 +24,7 @@ from tests.servers.postgres import PostgresServer
 from tests.tenants.crowd import crowd_of
 from tests.waiting import eventually
 
-MANY = 60
+MANY = 30
 SLUGS = [f"many-{number:03}" for number in range(MANY)]
 
 
@@ -85,6 +85,7 @@ def test_all_are_migrated_but_the_one_that_is_locked_which_the_next_run_migrates
     assert again.failed == {}
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_is_continued_by_the_next_one(crowd: Deployment):
     process = command(crowd)
     eventually(lambda: at_head(crowd) > 3, seconds=60, what="the first migrated tenants")
