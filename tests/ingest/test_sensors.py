@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, pairwise
 from pathlib import Path
@@ -21,7 +23,7 @@ import pytest
 from insula_ingest.sensors import door
 from insula_ingest.sensors.history import READINGS, values_between
 from insula_ingest.sensors.room import Room, people
-from insula_ingest.sensors.rooms import read_credentials
+from insula_ingest.sensors.rooms import Sensor, earlier, read_credentials
 from tests.ingest.listener import DEADLINE, PASSWORD, broker, listening, locked_settings
 from tests.servers.mosquitto import MosquittoServer, free_port
 
@@ -30,7 +32,18 @@ BRUSSELS = ZoneInfo("Europe/Brussels")
 MONDAY = datetime(2026, 1, 12, tzinfo=BRUSSELS)
 MINUTE = timedelta(minutes=1)
 ROOMS = [Room(f"acme/Room {n}") for n in range(4)]
-POINTS = {"temperature": "temperature", "light": "illuminance", "presence": "occupancy", "door": "door"}
+POINTS = {
+    "temperature": "temperature",
+    "light": "illuminance",
+    "presence": "occupancy",
+    "door": "door",
+    "air": "co2",
+    "weather": "temperature",
+    "meter": "energy_import",
+    "climate-meter": "energy_import",
+}
+IN_ROOMS = ("temperature", "light", "presence", "door")
+PROGRAMS = [kind for kind in READINGS if kind != "climate-meter"]
 ENTRY = {"device": "bell-1", "kind": "door", "room": "r", "password": "s3cret"}
 
 
@@ -105,10 +118,89 @@ def test_rooms_differ_and_tenants_differ() -> None:
 
 
 def test_a_room_is_the_same_in_every_process_and_release() -> None:
-    # The four programs of a room may be of different releases: change these knowingly.
+    # The programs of a room may be of different releases: change these knowingly.
     moment = datetime(2026, 1, 12, 9, 30, tzinfo=UTC)
     said = {kind: at(Room("acme/Meeting room 1"), kind, moment) for kind in READINGS}
-    assert said == {"temperature": 21.14, "light": 605.7, "presence": 1, "door": False}
+    assert said == {
+        "temperature": 21.14,
+        "light": 605.7,
+        "presence": 1,
+        "door": False,
+        "air": 624.2,
+        "weather": 1.36,
+        "meter": 38953.852,
+        "climate-meter": 14616.219,
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.seed)
+def test_people_breathe_and_a_night_airs_the_room(room: Room) -> None:
+    night = [at(room, "air", m) for m in minutes(1, 1) if m.hour < 6]
+    busy = [at(room, "air", m) for m in minutes(1, 1) if 10 <= m.hour < 12]
+    assert max(night) < 430
+    assert mean(busy) > 550
+    assert all(20 < READINGS["air"](room, m)["humidity"] < 80 for m in minutes(1, 1)[::30])
+
+
+@pytest.mark.parametrize("month", [1, 3, 7, 10])  # the last Sundays of March and October have 23 and 25 hours
+def test_a_meter_never_runs_backwards_and_its_power_is_what_it_counts(month: int) -> None:
+    start = datetime(2026, month, 24, tzinfo=BRUSSELS).astimezone(UTC)
+    building, quarter = Room("acme/Forum"), timedelta(minutes=15)
+    moments = [start + n * quarter for n in range(5 * 96)]
+    for kind in ("meter", "climate-meter"):
+        said = [READINGS[kind](building, moment) for moment in moments]
+        counted = [after["energy_import"] - before["energy_import"] for before, after in pairwise(said)]
+        assert min(counted) >= 0
+        assert counted == pytest.approx([before["power"] / 4 for before in said[:-1]], abs=0.002)
+    everything, climate = (READINGS[kind](building, start) for kind in ("meter", "climate-meter"))
+    assert everything["energy_import"] > climate["energy_import"]
+
+
+def test_a_cold_day_costs_more_than_a_mild_one_and_a_working_day_more_than_a_sunday() -> None:
+    building = Room("acme/Forum")
+
+    def kilowatt_hours(day: datetime) -> float:
+        begin, end = (
+            READINGS["meter"](building, moment)["energy_import"] for moment in (day, day + timedelta(days=1))
+        )
+        return end - begin
+
+    january, may = MONDAY, datetime(2026, 5, 11, tzinfo=BRUSSELS)
+    assert kilowatt_hours(january) > 1.2 * kilowatt_hours(may)
+    assert kilowatt_hours(january) > 1.5 * kilowatt_hours(january - timedelta(days=1))
+
+
+@dataclass
+class Notebook:
+    """A device that writes down what it is to publish."""
+
+    batches: list[list[tuple[datetime, Mapping[str, float]]]] = field(default_factory=list)
+
+    def publish_many(self, records: Iterable[tuple[datetime, Mapping[str, float]]]) -> None:
+        self.batches.append(list(records))
+
+    def flush(self, timeout: float, *, down_to: int = 0) -> None:
+        pass
+
+
+def test_the_past_of_rooms_is_told_in_days_the_latest_first_and_of_a_building_a_year() -> None:
+    lamp: Any = Notebook()
+    main_meter: Any = Notebook()
+    room, building = ROOMS[0], Room("acme/Forum")
+    sensors = [Sensor("light", room, lamp), Sensor("meter", building, main_meter)]
+    count = earlier(sensors, MONDAY, timedelta(days=2), threading.Event())
+    assert [batch[0][0] for batch in lamp.batches] == [MONDAY - timedelta(days=n) for n in (1, 2)]
+    assert len(main_meter.batches) == 365
+    assert count == sum(len(batch) for batch in (*lamp.batches, *main_meter.batches)) == 367 * 96
+    moment, values = main_meter.batches[300][17]
+    assert values == READINGS["meter"](building, moment)
+
+
+def test_a_sensor_that_is_told_to_end_stops_telling_of_its_past() -> None:
+    stopped = threading.Event()
+    stopped.set()
+    meter: Any = Notebook()
+    assert earlier([Sensor("meter", ROOMS[0], meter)], MONDAY, timedelta(days=9), stopped) == 0
 
 
 @pytest.mark.parametrize("kind", READINGS)
@@ -173,13 +265,13 @@ def rooms(directory: Path, *more: str) -> list[str]:
     entries = [
         {"device": f"room-{n}-{kind}", "kind": kind, "room": f"Room {n}", "password": PASSWORD}
         for n in (1, 2)
-        for kind in READINGS
+        for kind in IN_ROOMS
     ]
     path.write_text(json.dumps(entries))
     return [SCRIPT, "rooms", "--tenant", "acme", "--credentials", str(path), "--interval", "0.2", *more]
 
 
-@pytest.mark.parametrize("kind", READINGS)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_each_sensor_is_a_program_that_publishes_once_and_ends(server: MosquittoServer, kind: str) -> None:
     with listening(server.port) as listener:
         with program(*sensor(kind, "--once"), port=server.port) as process:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from insula_ingest.sensors import door, light, presence, rooms, temperature
+from insula_ingest.sensors import air, door, light, meter, presence, rooms, temperature, weather
 
 app = typer.Typer(
     help="Sensors that need no hardware. They end with status 0 on Ctrl-C, 2 on wrong arguments, and 3 when "
@@ -17,6 +17,9 @@ for name, program in (
     ("light", light.main),
     ("presence", presence.main),
     ("door", door.main),
+    ("air", air.main),
+    ("weather", weather.main),
+    ("meter", meter.main),
     ("rooms", rooms.main),
 ):
     app.command(name)(program)

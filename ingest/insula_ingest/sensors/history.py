@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
-from insula_ingest.sensors import door, light, presence, temperature
+from insula_ingest.sensors import air, door, light, meter, presence, temperature, weather
 from insula_ingest.sensors.room import Room
 
 READINGS: Mapping[str, Callable[[Room, datetime], Mapping[str, float]]] = {
@@ -13,6 +14,10 @@ READINGS: Mapping[str, Callable[[Room, datetime], Mapping[str, float]]] = {
     "light": light.reading,
     "presence": presence.reading,
     "door": door.reading,
+    "air": air.reading,
+    "weather": weather.reading,
+    "meter": meter.reading,
+    "climate-meter": partial(meter.reading, load="climate"),
 }
 """What a sensor of each kind reads in a room at an aware time, by point name."""
 

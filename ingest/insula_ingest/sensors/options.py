@@ -1,4 +1,4 @@
-"""The options that the four sensor programs share."""
+"""The options that the sensor programs share."""
 
 from __future__ import annotations
 

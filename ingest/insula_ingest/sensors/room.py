@@ -1,6 +1,6 @@
 """What goes on in a room: who is in it, and when they come and go.
 
-The four sensors of a room are programs of their own and must still agree with each other. So nothing here is
+The sensors of a room are programs of their own and must still agree with each other. So nothing here is
 remembered and nothing is drawn at random: all of it follows from the room's seed and the time.
 """
 

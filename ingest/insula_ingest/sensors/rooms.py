@@ -11,11 +11,11 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Annotated
 
 import typer
@@ -35,6 +35,10 @@ ACKNOWLEDGED = 60.0
 """Seconds to wait for the broker before a backfill gives up."""
 WAITING = 20
 """Messages of one device that a backfill lets wait."""
+YEAR = timedelta(days=365)
+OF_BUILDINGS = ("weather", "meter", "climate-meter")
+"""Kinds that stand for a building, not for a room of it."""
+EARLIER_STEP = timedelta(minutes=15)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -120,6 +124,49 @@ def backfill(
     return count
 
 
+def earlier(sensors: Sequence[Sensor], before: datetime, past: timedelta, stopped: Event) -> int:
+    """Publish what the sensors measured in `past` up to `before`, day by day, the latest first.
+
+    A message holds one sensor's day. What stands for a whole building tells of a year at least, as a year is
+    what energy is judged by. It returns the number of records, early when `stopped`.
+    """
+    count = 0
+    for day in range(max(past, YEAR).days):
+        until = before - timedelta(days=day)
+        for sensor in sensors:
+            if day >= past.days and sensor.kind not in OF_BUILDINGS:
+                continue
+            if stopped.is_set():
+                return count
+            records = list(
+                values_between(sensor.kind, sensor.room, until - timedelta(days=1), until, EARLIER_STEP)
+            )
+            sensor.device.flush(ACKNOWLEDGED, down_to=WAITING)
+            sensor.device.publish_many(records)
+            count += len(records)
+    return count
+
+
+@contextmanager
+def telling_of(
+    sensors: Sequence[Sensor], before: datetime, past: timedelta, stopped: Event
+) -> Iterator[None]:
+    """`earlier`, beside what the block does; it ends with the block."""
+
+    def work() -> None:
+        try:
+            log.info("%d earlier readings published", earlier(sensors, before, past, stopped))
+        except DeviceError as error:  # whoever looks at the devices is told by what they publish now
+            log.warning("the earlier readings ended before their time: %s", error)
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def live(sensors: Sequence[Sensor], interval: float, stopped: Event) -> None:
     """Publish each sensor's reading every `interval` seconds, and a door's change within a second."""
     begin = datetime.now(UTC)
@@ -187,6 +234,15 @@ def main(
         timedelta | None,
         typer.Option("--backfill", parser=_duration, metavar="DURATION", help="Past to publish first."),
     ] = None,
+    before: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--history",
+            parser=_duration,
+            metavar="DURATION",
+            help="Past before that, published a quarter of an hour apart while the sensors work already.",
+        ),
+    ] = None,
     zone: options.Zone = "Europe/Brussels",
     interval: options.Interval = 5.0,
     host: mqtt.Host = "127.0.0.1",
@@ -206,12 +262,16 @@ def main(
         )
         sensors.append(Sensor(entry.kind, Room(f"{tenant}/{entry.room}", zone), device))
     with mqtt.device_errors(), until_stopped() as stopped, connected([sensor.device for sensor in sensors]):
+        now = datetime.now(UTC)
         if past:
-            now = datetime.now(UTC)
             step = timedelta(minutes=1 if past <= timedelta(days=2) else 5)
             count = backfill(sensors, now - past, now, step, stopped)
             log.info("%d sensors of %s: %d past readings published", len(sensors), tenant, count)
-        live(sensors, interval, stopped)
+        with ExitStack() as also:
+            if before:
+                begun = now - (past or timedelta())
+                also.enter_context(telling_of(sensors, begun, before, stopped))
+            live(sensors, interval, stopped)
 
 
 if __name__ == "__main__":

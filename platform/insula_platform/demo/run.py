@@ -20,6 +20,7 @@ from typing import IO
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import exists, select
 
 from insula_platform.broker import (
     amqtt_command,
@@ -28,7 +29,7 @@ from insula_platform.broker import (
     mosquitto_command,
     mosquitto_missing,
 )
-from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant
+from insula_platform.demo.buildings import TENANTS, TRY_OUT, DemoTenant, sensors_of
 from insula_platform.demo.ports import LOOPBACK, choose_port, is_open
 from insula_platform.demo.postgres import EmbeddedPostgres
 from insula_platform.demo.processes import Child, Processes
@@ -43,8 +44,11 @@ from insula_tenants.devices import list_devices
 from insula_tenants.errors import ConfigurationError
 from insula_tenants.migrate import MigrationReport, migrate
 from insula_tenants.registry import resolve_closed_or_open
+from insula_tenants.telemetry.models import Reading
 
 _HISTORY_HOURS = 24.0
+_HISTORY_DAYS = 28
+"""Days before that, which the sensors tell of meanwhile: enough for each hour of a week to be typical."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class Demo:
         try:
             seed(admin, databases, broker_access(settings), self._secrets)
             since = {tenant.slug: _hours_since_last(databases, tenant) for tenant in TENANTS}
+            remembered = {tenant.slug: _has_history(databases, tenant) for tenant in TENANTS}
         finally:
             databases.close()
             admin.close()
@@ -146,7 +151,9 @@ class Demo:
         # Before the first subscription the broker has nobody to keep messages for.
         self._processes.wait_ready(ingest, lambda: self._ending.is_set() or ready.exists())
         for tenant in TENANTS:
-            self._start_sensors(tenant, addresses, environment, since[tenant.slug])
+            self._start_sensors(
+                tenant, addresses, environment, since[tenant.slug], tell_all=not remembered[tenant.slug]
+            )
         self._processes.wait_ready(
             api, lambda: self._ending.is_set() or _answers(f"{addresses.api_url}/readyz")
         )
@@ -199,17 +206,24 @@ class Demo:
         return chosen
 
     def _start_sensors(
-        self, tenant: DemoTenant, addresses: Addresses, environment: dict[str, str], hours: float
+        self,
+        tenant: DemoTenant,
+        addresses: Addresses,
+        environment: dict[str, str],
+        hours: float,
+        *,
+        tell_all: bool,
     ) -> Child:
         credentials = [
             {
                 "device": device_slug(room, sensor),
                 "kind": sensor.kind,
-                "room": room.name,
+                # What stands for the whole building agrees by the building's name.
+                "room": room.name if room.is_used else tenant.building,
                 "password": self._secrets.find(device_secret(tenant.slug, device_slug(room, sensor))),
             }
             for room in tenant.rooms
-            for sensor in SENSORS
+            for sensor in sensors_of(room)
         ]
         path = self._directory / f"sensors-{tenant.slug}.json"
         write_private(path, json.dumps(credentials))
@@ -223,6 +237,8 @@ class Demo:
         }
         if minutes := int(min(hours, _HISTORY_HOURS) * 60):
             options["--backfill"] = f"{minutes}m"
+        if tell_all:
+            options["--history"] = f"{_HISTORY_DAYS}d"
         command = [sys.executable, "-m", "insula_ingest.sensors.rooms"]
         return self._processes.start(
             f"sensors-{tenant.slug}", [*command, *(word for pair in options.items() for word in pair)]
@@ -289,6 +305,15 @@ def _hours_since_last(databases: Databases, tenant: DemoTenant) -> float:
     if len(times) < len(seen):
         return _HISTORY_HOURS
     return max(0.0, (datetime.now(UTC) - min(times)) / timedelta(hours=1))
+
+
+def _has_history(databases: Databases, tenant: DemoTenant) -> bool:
+    """Whether the sensors have told of all their past: the oldest comes last."""
+    with databases.core() as core:
+        context = resolve_closed_or_open(core, tenant.slug)
+    long_ago = datetime.now(UTC) - timedelta(days=364)
+    with databases.tenant(context) as session:
+        return session.scalar(select(exists().where(Reading.time < long_ago))) or False
 
 
 def _answers(url: str) -> bool:

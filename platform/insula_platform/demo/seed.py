@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from collections.abc import Mapping
 
-from insula_platform.demo.buildings import SENSORS, TENANTS, TRY_OUT, DemoTenant, Room, Sensor
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from insula_platform.demo.buildings import TENANTS, TRY_OUT, DemoTenant, Room, Sensor, sensors_of
 from insula_platform.demo.secrets import DemoSecrets
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.models import Client
@@ -18,7 +21,7 @@ from insula_tenants.devices import Device, register, set_password
 from insula_tenants.devices.onboarding import NewDevice
 from insula_tenants.errors import NotFound
 from insula_tenants.registry import create_tenant, resolve_closed_or_open
-from insula_tenants.spaces import ensure_space
+from insula_tenants.spaces import Building, Site, Space, ensure_space
 
 PROGRAM_SCOPE = "devices:read devices:write readings:read readings:write dead-letters:read dead-letters:write"
 """What the demo's program may do: everything that the documents' command lines show."""
@@ -85,6 +88,7 @@ def _ensure_devices(
             )
             for room in tenant.rooms
         }
+        _describe(session, tenant, spaces)
     wanted = [
         NewDevice(
             device_slug(room, sensor),
@@ -93,7 +97,7 @@ def _ensure_devices(
             type=sensor.type,
         )
         for room in tenant.rooms
-        for sensor in SENSORS
+        for sensor in sensors_of(room)
     ]
     if tenant is TENANTS[0]:
         wanted.append(NewDevice(TRY_OUT, "My first device"))
@@ -106,6 +110,21 @@ def _ensure_devices(
                 register(session, device)
             set_password(session, device.slug, passwords[device.slug])
     broker.grant_many(DeviceGrant(tenant.slug, slug, password) for slug, password in passwords.items())
+
+
+def _describe(session: Session, tenant: DemoTenant, spaces: Mapping[str, int]) -> None:
+    """Say what the places are like, as far as nobody has said anything else."""
+    for room in tenant.rooms:
+        space = session.get_one(Space, spaces[room.slug])
+        space.area = space.area or room.area
+        space.capacity = room.capacity if space.capacity is None else space.capacity
+        space.brick_class = room.brick_class if space.brick_class == "Room" else space.brick_class
+    building = session.scalars(select(Building).where(Building.name == tenant.building)).first()
+    site = session.scalars(select(Site).where(Site.name == tenant.site)).first()
+    if building is not None:
+        building.area = building.area or tenant.area
+    if site is not None and site.latitude is None:
+        site.latitude, site.longitude = tenant.location
 
 
 def _ensure_client(databases: Databases, context: TenantContext, secrets: DemoSecrets) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insula_tenants.errors import InvalidInput
 
@@ -47,7 +47,7 @@ def check_unit(unit: str, *, field: str = "unit") -> str:
         import pint  # half a second, and not everybody who has devices gives units
 
         try:
-            _registry().parse_units(name)
+            registry().parse_units(name)
         except (pint.PintError, ValueError, TypeError, AttributeError):
             pass
         else:
@@ -58,7 +58,8 @@ def check_unit(unit: str, *, field: str = "unit") -> str:
 
 
 @cache
-def _registry() -> UnitRegistry[float]:
+def registry() -> UnitRegistry[Any]:
+    """Pint's registry, one for all: quantities of different ones do not mix."""
     import pint
 
     return pint.UnitRegistry()

@@ -1,0 +1,54 @@
+"""What every analytic question names: which places, and from when to when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Query
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from pydantic import AwareDatetime
+
+from insula_platform.access import Access, visible_spaces_async
+from insula_tenants.analytics.measured import MeasuredPoint, Where, find_points
+from insula_tenants.errors import InvalidInput
+
+LONGEST = timedelta(days=3 * 366)
+
+_Id = Annotated[int | None, Query(ge=1, lt=2**31)]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Places and a half-open interval of time."""
+
+    where: Where
+    starting: datetime
+    ending: datetime
+
+    async def points(self, access: Access, connection: AsyncConnection[DictRow]) -> list[MeasuredPoint]:
+        """The points in these places that the grant covers; a place that is not there has none."""
+        within = await visible_spaces_async(access, connection)
+        return await find_points(connection, replace(self.where, within=within))
+
+
+def _question(
+    starting: Annotated[AwareDatetime, Query(alias="from", description="RFC 3339; included.")],
+    ending: Annotated[AwareDatetime, Query(alias="to", description="RFC 3339; not included.")],
+    site: Annotated[_Id, Query(description="Only this site.")] = None,
+    building: Annotated[_Id, Query(description="Only this building.")] = None,
+    storey: Annotated[_Id, Query(description="Only this storey.")] = None,
+    space: Annotated[_Id, Query(description="Only this space.")] = None,
+) -> Question:
+    """Raises `InvalidInput` for an interval that is empty or longer than three years."""
+    if ending <= starting:
+        raise InvalidInput("to", "`to` is not after `from`: the interval holds nothing")
+    if ending - starting > LONGEST:
+        raise InvalidInput("from", "ask for three years at most")
+    return Question(Where(site, building, storey, space), starting, ending)
+
+
+Asked = Annotated[Question, Depends(_question)]
+"""`?from=&to=`, and optionally `site`, `building`, `storey`, `space`."""

@@ -1,0 +1,1 @@
+"""The building model over HTTP."""

@@ -1,0 +1,1 @@
+"""What readings mean: comfort, occupancy, energy, forecasts, and how good the data is."""
