@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-PROGRAMS = ("tenants", "ingest", "storage", "reads", "token_check", "onboarding")
+PROGRAMS = ("tenants", "ingest", "storage", "reads", "token_check", "onboarding", "pages")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import platform
 import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -76,8 +76,8 @@ class Deployment:
 
 
 @contextmanager
-def fresh(server_url: str) -> Iterator[Deployment]:
-    """A migrated database; it and its tenants' roles are dropped at the end."""
+def fresh(server_url: str, *, keep: bool = False) -> Iterator[Deployment]:
+    """A migrated database; it and its tenants' roles are dropped at the end, unless they are to be kept."""
     name = f"insula_bench_{secrets.token_hex(4)}"
     login = f"{name}_service"
     admin = make_url(server_url).set(database=name)
@@ -89,11 +89,16 @@ def fresh(server_url: str) -> Iterator[Deployment]:
             made.migrate()
             yield made
         finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-            for role in [*(migrate.schema_of(slug) for slug in made.slugs), login]:
-                # Roles are the server's: those of a run that was killed may have another database in them.
-                with suppress(psycopg.errors.DependentObjectsStillExist):
-                    connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+            if not keep:
+                _drop(connection, name, [*(migrate.schema_of(slug) for slug in made.slugs), login])
+
+
+def _drop(connection: psycopg.Connection, database: str, roles: Sequence[str]) -> None:
+    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+    for role in roles:
+        # Roles are the server's: those of a run that was killed may have another database in them.
+        with suppress(psycopg.errors.DependentObjectsStillExist):
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
 
 def record(key: str, engine: str, results: Mapping[Any, Any]) -> None:
