@@ -49,6 +49,21 @@ def hours(found: HourlyComfort, complete: Complete, asked: Asked, until: datetim
     )
 
 
+def no_hours(asked: Asked, until: datetime) -> ComfortHours:
+    """The answer about a space that has no sensor which tells, or that is not there."""
+    return ComfortHours(
+        space=None,
+        name=None,
+        time_zone=None,
+        category=None,
+        hours=[],
+        occupied=_occupied(asked),
+        assumed=[],
+        completeness=_shown(()),
+        complete_until=until,
+    )
+
+
 def _space(found: RoomComfort, complete: Complete, asked: Asked) -> SpaceComfort:
     room, summary = found.room, found.summary
     points = {point.id for point in room.measured(occupancy=asked.measured)}

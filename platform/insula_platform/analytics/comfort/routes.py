@@ -23,7 +23,8 @@ from insula_tenants.analytics.comfort.answers import comfort_by_hour, comfort_of
 from insula_tenants.analytics.comfort.clock import Schedule
 from insula_tenants.analytics.comfort.rooms import Read, Room, find_rooms, read_rooms
 from insula_tenants.analytics.completeness import Completeness, completeness_of
-from insula_tenants.errors import InvalidInput, NotFound
+from insula_tenants.errors import InvalidInput
+from insula_tenants.telemetry.buckets import EARLIEST
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}/analytics", tags=["Comfort"], responses=PROBLEM_RESPONSES)
 
@@ -56,7 +57,10 @@ def _counted(
         ),
     ] = "12345",
 ) -> Occupancy:
-    return Occupancy(asked.starting, asked.ending, Schedule.of(hours, days), measured=occupied == "measured")
+    # Nothing is older, and what would be a week before the year 1 is no time.
+    starting = max(asked.starting, EARLIEST)
+    ending = max(asked.ending, starting)
+    return Occupancy(starting, ending, Schedule.of(hours, days), measured=occupied == "measured")
 
 
 Counted = Annotated[Occupancy, Depends(_counted)]
@@ -87,17 +91,16 @@ async def get_comfort_hours(
     platform: CurrentPlatform,
     asked: Asked,
     counted: Counted,
+    space: Annotated[int, Query(ge=1, lt=2**31, description="The space.")],  # noqa: ARG001 - `asked` has it
 ) -> ComfortHours:
-    """Comfort of one space, hour by hour, for a year at most. `space` says which."""
-    if asked.where.space is None:
-        raise InvalidInput("space", "say which space: `space` is its id")
+    """Comfort of one space, hour by hour, for a year at most."""
     if asked.ending - asked.starting > LONGEST_SERIES:
         raise InvalidInput("from", "ask for a year of hours at most")
     async with platform.async_databases.snapshot(access.context) as connection:
         rooms = await _rooms(access, connection, asked)
-        if not rooms:
-            raise NotFound(f"there is no space {asked.where.space} with a temperature or CO2 sensor")
         read, complete = await _read(connection, rooms, counted)
+    if not rooms:
+        return presentation.no_hours(counted, read.complete_until)
     found = await asyncio.to_thread(comfort_by_hour, rooms[0], read, counted)
     return await asyncio.to_thread(presentation.hours, found, complete, counted, read.complete_until)
 
