@@ -118,8 +118,8 @@ class SpaceUse(BaseModel):
     capacity: int | None = Field(description="People that it is meant for; null where nobody said.")
     area: float | None = Field(description="m².")
     source: SourceOfUse = Field(
-        description="`counted`: people are counted. `measured`: by an occupancy or motion sensor. `inferred`: "
-        "by the model of `…/occupancy/model`. `none`: nothing tells."
+        description="`counted`: people are counted. `measured`: by an occupancy or motion sensor. "
+        "`inferred`: by the model of `…/occupancy/model`. `none`: nothing tells."
     )
     variant: Variant | None = Field(description="Of the model, where it was inferred.")
     confidence: Confidence

@@ -216,7 +216,7 @@ class DataQuality(Page[PointQuality]):
     )
     days: list[Day] = Field(description="Each UTC day of the period, of all the points.")
     places: list[PlaceQuality] = Field(
-        description="The tenant, and the buildings, storeys and spaces with points: of each kind the worst first."
+        description="The tenant, and the buildings, storeys and spaces with points; the worst first of each."
     )
 
 
