@@ -233,6 +233,7 @@ class ModelVariant(BaseModel):
     needs: list[str] = Field(description="Quantities that the room must have sensors of.")
     intercept: float
     features: list[Feature]
+    inverse_penalty: float = Field(description="How little the coefficients are held back.")
     cross_validation: float = Field(description="Mean accuracy over the training days, each left out once.")
     scores: list[Score]
 
@@ -247,8 +248,10 @@ class TrainingData(BaseModel):
     room: str
     training: str
     tests: list[str]
-    starting: datetime = Field(serialization_alias="from", description="First row of the training data.")
-    ending: datetime = Field(serialization_alias="to", description="Last row of the training data.")
+    starting: datetime = Field(
+        alias="from", description="First row of the training data, by the local clock."
+    )
+    ending: datetime = Field(alias="to", description="Last row of the training data.")
     rows: int
 
 
