@@ -160,8 +160,8 @@ class PointQuality(BaseModel):
     problems: list[Problem] = Field(description="The worst first.")
     score: float = Field(description="0 is faultless, 1 is useless: the worst come first.")
     resolution: Resolution = Field(
-        description="How fine this looked: gaps and flat stretches longer than this are all in the answer, "
-        "shorter ones may be missing."
+        description="How fine this looked: gaps longer than this are all in the answer, as are stuck values "
+        "that last more than twice as long; shorter ones may be missing."
     )
 
 
