@@ -21,12 +21,7 @@ START, DAYS = datetime(2026, 3, 2, tzinfo=UTC), 4
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PERIOD = "from=2026-03-02T00:00:00Z&to=2026-03-06T00:00:00Z"
 
-TEMPERATURE = {
-    "brick_class": "Zone_Air_Temperature_Sensor",
-    "unit": "degC",
-    "minimum": -40.0,
-    "maximum": 85.0,
-}
+TEMPERATURE = NewPoint("temperature", "Zone_Air_Temperature_Sensor", "degC", minimum=-40.0, maximum=85.0)
 ROOMS = {
     "hall": ("good", "gap"),
     "lab": ("stuck", "broken", "ahead"),

@@ -67,7 +67,7 @@ async def get_occupancy_days(
     (use,) = uses.spaces
     return OccupancyDays(
         use=shown_space(use),
-        days=[DayOfUse.model_validate(day) for day in use.days],
+        days=[DayOfUse.model_validate(day) for day in use.days()],
         complete_until=uses.complete_until,
     )
 

@@ -91,7 +91,10 @@ class Confidence(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Where a space has an occupancy sensor and what use could be inferred from: how the two agree."""
+    """Where a space has an occupancy sensor and what use could be inferred from: how the two agree.
+
+    Over the last 31 days of the period: that is enough to tell.
+    """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _COMPARISON})
 

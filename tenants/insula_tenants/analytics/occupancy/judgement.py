@@ -22,6 +22,7 @@ from insula_tenants.analytics.occupancy.use import (
     WeekOfHours,
     average,
     compare,
+    days_in_use,
     days_of,
     largest,
     middle_time,
@@ -100,10 +101,16 @@ class SpaceUse:
     hours_in_use: float
     people: People | None
     week: WeekOfHours
-    days: list[DayOfUse]
+    days_used: int
+    """Local days on which it was."""
     first_use: str | None
     last_use: str | None
     completeness: Completeness
+    clock: Clock
+    shares: Floats
+    """How much of each bucket of the clock it was in use, NaN where nothing tells."""
+    most: Floats | None
+    """The most people in each, where they are counted."""
 
     @property
     def share_in_use(self) -> float | None:
@@ -115,10 +122,9 @@ class SpaceUse:
         """Observed for long, and never in use."""
         return self.hours_observed >= OBSERVED_LONG and self.hours_in_use == 0
 
-    @property
-    def days_used(self) -> int:
-        """Local days on which it was."""
-        return sum(1 for day in self.days if day.hours_in_use > 0)
+    def days(self) -> list[DayOfUse]:
+        """Each local day of which anything is known."""
+        return days_of(self.clock, self.shares, self.most)
 
 
 def judge(
@@ -161,10 +167,13 @@ def judge(
         hours_in_use=float(np.nansum(shares) * hours),
         people=people,
         week=week_of(buckets.clock, shares),
-        days=days_of(buckets.clock, shares, most),
+        days_used=days_in_use(buckets.clock, shares),
         first_use=middle_time(buckets.clock, shares, last=False),
         last_use=middle_time(buckets.clock, shares, last=True),
         completeness=complete,
+        clock=buckets.clock,
+        shares=shares,
+        most=most,
     )
 
 

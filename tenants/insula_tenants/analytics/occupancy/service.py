@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 from insula_tenants.analytics.cadence import cadences_of
 from insula_tenants.analytics.completeness import Completeness, complete
 from insula_tenants.analytics.measured import MeasuredPoint
-from insula_tenants.analytics.occupancy.judgement import TELLING, Buckets, SpaceUse, judge
+from insula_tenants.analytics.occupancy.judgement import INFERRED_FROM, TELLING, Buckets, SpaceUse, judge
 from insula_tenants.analytics.occupancy.use import Times, clock_of
 from insula_tenants.analytics.quantities import Quantity
 from insula_tenants.analytics.series import Loaded, Series, load_series
@@ -31,6 +31,8 @@ MOST_FINE = 400_000
 """Values, of all the points, up to which buckets are fine: a month of 130 points, or a year of eleven."""
 AROUND = DAY
 """Microseconds before and after a time in which the model looks."""
+COMPARED = 31 * DAY
+"""For how long, at the end, a sensor is compared with the model: a year of it would be most of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,22 @@ async def read_use(
         if cadences[point.id].source == "events" and point.quantity == Quantity.OCCUPANCY
     ]
     held = set(events)
+    sensed = {point.space for point in read_points if point.quantity not in INFERRED_FROM}
     means = [point.id for point in read_points if point.id not in held]
+    compared = [
+        point.id for point in read_points if point.quantity in INFERRED_FROM and point.space in sensed
+    ]
     counters = [point.id for point in read_points if point.quantity == Quantity.OCCUPANCY_COUNT]
     width = bucket_width(len(read_points), until - starting)
     # Whole buckets: what retention dropped is there by quarters of an hour alone.
     grid = _Grid.around(begins, ends, width * 1_000_000)
-    loaded = await _load(connection, means, grid.first, grid.last, width, "mean")
+    whole = [point for point in means if point not in set(compared)]
+    since = max(grid.first, grid.ending - COMPARED)
+    loaded = await _load(connection, whole, grid.first, grid.last, width, "mean")
+    beside = await _load(connection, compared, since, grid.last, width, "mean")
     seen = await _load(connection, events, grid.starting, grid.ending, width, "time_weighted_mean")
     peaks = await _load(connection, counters, grid.starting, grid.ending, width, "max")
-    series = {**loaded.series, **seen.series}
+    series = {**loaded.series, **beside.series, **seen.series}
     judged = await asyncio.to_thread(_judged, spaces, telling, grid, series, peaks.series, completeness)
     return Uses(judged, width, digested.complete_until if telling else ending)
 

@@ -134,6 +134,11 @@ def days_of(clock: Clock, shares: Floats, people: Floats | None = None) -> list[
     return found
 
 
+def days_in_use(clock: Clock, shares: Floats) -> int:
+    """Local days on which the space was in use."""
+    return len(np.unique(clock.local[shares > 0] // DAY))
+
+
 def middle_time(clock: Clock, shares: Floats, *, last: bool) -> str | None:
     """The median over the days in use of the first (or last) use, `HH:MM` by the building's clock.
 
