@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, delete, exists, func, select, update
+from sqlalchemy import Select, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,8 @@ from insula_tenants.errors import NotFound
 POINTS_IN_A_SLICE = 20
 SETTLED = timedelta(minutes=5)
 """How long after an hour its readings are taken to be in: devices and ingest collect them for a while."""
+EVERY = timedelta(hours=3)
+"""From one analysis on schedule to the next: what it looks for takes hours to show."""
 LONGEST = timedelta(hours=12)
 """An analysis that takes longer is given up for a new one: what it says would be of yesterday."""
 MOST_STARTS = 3
@@ -83,6 +85,13 @@ def begin_analysis(session: Session, reason: Reason, *, now: datetime | None = N
     if slices:
         session.execute(insert(AnalysisSlice), slices)
     return UUID(str(begun.key))
+
+
+def is_due(session: Session, *, now: datetime | None = None) -> bool:
+    """Whether none is open and the last one began `EVERY` ago; a worker that comes early is a bit early."""
+    since = (now or datetime.now(UTC)) - EVERY + timedelta(minutes=30)
+    recent = exists().where(or_(Analysis.state.in_(_OPEN), Analysis.created_at > since))
+    return not session.scalar(select(recent))
 
 
 def find_analysis(session: Session, key: UUID) -> AnalysisView:
