@@ -23,8 +23,8 @@ from insula_tenants.errors import NotFound
 POINTS_IN_A_SLICE = 20
 SETTLED = timedelta(minutes=5)
 """How long after an hour its readings are taken to be in: devices and ingest collect them for a while."""
-EVERY = timedelta(hours=3)
-"""From one analysis on schedule to the next: what it looks for takes hours to show."""
+FRESH = timedelta(minutes=30)
+"""Who began an analysis this lately is not due for another: the next look is in an hour."""
 LONGEST = timedelta(hours=12)
 """An analysis that takes longer is given up for a new one: what it says would be of yesterday."""
 MOST_STARTS = 3
@@ -88,8 +88,8 @@ def begin_analysis(session: Session, reason: Reason, *, now: datetime | None = N
 
 
 def is_due(session: Session, *, now: datetime | None = None) -> bool:
-    """Whether none is open and the last one began `EVERY` ago; a worker that comes early is a bit early."""
-    since = (now or datetime.now(UTC)) - EVERY + timedelta(minutes=30)
+    """Whether none is open, and the last one did not begin just now."""
+    since = (now or datetime.now(UTC)) - FRESH
     recent = exists().where(or_(Analysis.state.in_(_OPEN), Analysis.created_at > since))
     return not session.scalar(select(recent))
 
