@@ -30,7 +30,13 @@ from insula_platform.worker.analyses import AnalysisMetrics, Left, analyse_slice
 from insula_platform.worker.app import make_app
 from insula_tenants.analytics.analyses import look as look_module
 from insula_tenants.analytics.analyses import service
-from insula_tenants.analytics.analyses.service import begin_analysis, find_analysis, open_slices, take_slice
+from insula_tenants.analytics.analyses.service import (
+    begin_analysis,
+    find_analysis,
+    note_point,
+    open_slices,
+    take_slice,
+)
 from insula_tenants.analytics.analyses.work import Worked, work_on
 from insula_tenants.audit import SYSTEM
 from insula_tenants.context import TenantContext
@@ -365,7 +371,7 @@ def test_what_no_job_stands_for_is_queued_by_the_planner(live: Live):
             ),
             {"name": ANALYSE_TASK},
         ).one()
-    assert queued.args == {"tenant": "acme", "analysis": str(planned.analysis), "number": 0}
+    assert queued.args == {"tenant": "acme", "analysis": str(planned.analysis), "number": 0, "failed": 0}
     assert queued.later, "spread over some minutes"
     do(live, planned.analysis)
     left, until = plan_everywhere(live.deployment.databases)
@@ -416,6 +422,47 @@ def test_a_point_that_cannot_be_analysed_holds_nobody_up(live: Live, monkeypatch
         view = find_analysis(session, key)
         assert session.scalars(text("SELECT point_id FROM forecasts")).all() == [other]
     assert (view.state, view.points_failed, view.error) == ("done", 1, f"point {one}: ZeroDivisionError")
+
+
+def test_a_job_that_fails_is_done_again_in_a_minute(live: Live, monkeypatch: pytest.MonkeyPatch):
+    """Even where the planner has queued the slice while it worked."""
+    furnish(live, live.deployment.acme)
+    key = begin(live, live.deployment.acme)
+
+    async def fails(*_: Any) -> Worked:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(analyses, "analyse_slice", fails)
+    with live.deployment.databases.core() as core:
+        queue_slices(core, "acme", key, [0])
+    work(live)
+    work(live)  # it is not due yet
+    with live.deployment.databases.core() as core:
+        rows = core.execute(
+            text(
+                "SELECT status::text, args ->> 'failed' AS failed, scheduled_at > now() AS later"
+                " FROM procrastinate_jobs WHERE task_name = :name ORDER BY id"
+            ),
+            {"name": ANALYSE_TASK},
+        ).all()
+        assert [tuple(row) for row in rows] == [("failed", None, None), ("todo", "1", True)]
+        core.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
+    monkeypatch.undo()
+    work(live)
+    assert progress(live, key) == ("done", 1, 0)
+
+
+def test_of_two_jobs_that_have_the_same_slice_one_stores(live: Live):
+    """One was given up for dead, and was not."""
+    furnish(live, live.deployment.acme)
+    key = begin(live, live.deployment.acme)
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        first, second = take_slice(session, key, 0), take_slice(session, key, 0)
+        assert first is not None
+        assert first == second
+        assert note_point(session, first, 0)
+        assert not note_point(session, first, 0)
+    assert progress(live, key) == ("done", 1, 0)
 
 
 def test_an_analysis_that_does_not_end_is_given_up_for_a_new_one(live: Live):

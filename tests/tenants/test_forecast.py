@@ -144,6 +144,14 @@ def test_a_forecast_stays_within_what_can_be():
     assert (outlook.expected <= outlook.upper).all()
 
 
+def test_a_naive_forecast_stays_within_what_can_be_as_well():
+    """Readings may lie outside of a point's range: the day before did."""
+    outlook = found(signal(lambda hour: np.where(hour % 24 < 12, -5.0, 5.0)), Bounds(0.0))
+    assert outlook.model == "seasonal_naive"
+    assert outlook.naive.min() == -5
+    assert outlook.expected.min() == outlook.lower.min() == 0
+
+
 @pytest.mark.parametrize("value", [0.0, 21.5])
 def test_a_value_that_never_changes_is_forecast_as_it_is(value: float):
     outlook = found(signal(lambda hour: np.full(len(hour), value)))

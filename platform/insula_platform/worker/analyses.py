@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from procrastinate import App, RetryStrategy
+from procrastinate import App
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 from prometheus_client import Counter, Histogram
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 JITTER = timedelta(minutes=10)
 """Over which the tenants of one look are spread."""
+_RETRY_AFTER = timedelta(minutes=1)
+_MOST_RETRIES = 5
 _READS = 3
 """Connections of a job: one tenant may use two fewer, and one at least."""
 
@@ -104,14 +106,21 @@ def add_analysis_tasks(
 ) -> None:
     """Register the tasks."""
 
-    @app.task(name=ANALYSE_TASK, queue=QUEUE, retry=RetryStrategy(max_attempts=5, wait=60))
-    async def analyse(tenant: str, analysis: str, number: int) -> None:
+    # Procrastinate's own retry would fail where the planner has queued the slice meanwhile, and leave the job
+    # in its worker's hands for ever.
+    @app.task(name=ANALYSE_TASK, queue=QUEUE)
+    async def analyse(tenant: str, analysis: str, number: int, failed: int = 0) -> None:
         """Work on a slice of a tenant's analysis; what is left comes after the others' slices."""
-        with metrics.seconds.time(), metrics.failures.count_exceptions():
-            worked = await analyse_slice(settings, databases, tenant, UUID(analysis), number)
+        try:
+            with metrics.seconds.time(), metrics.failures.count_exceptions():
+                worked = await analyse_slice(settings, databases, tenant, UUID(analysis), number)
+        except Exception:
+            if failed < _MOST_RETRIES:  # the planner comes by as well
+                await queue(app, tenant, UUID(analysis), number, _RETRY_AFTER, failed=failed + 1)
+            raise
         metrics.count(worked)
         if worked.more:
-            await defer(tenant, UUID(analysis), number, timedelta())
+            await queue(app, tenant, UUID(analysis), number)
 
     @app.periodic(cron="11 * * * *")
     @app.task(queueing_lock="plan-analyses", name="plan-analyses")
@@ -122,7 +131,7 @@ def add_analysis_tasks(
         for one in left:
             soon = JITTER * random.random()  # noqa: S311 - nothing secret about it
             for number in one.numbers:
-                await defer(one.tenant, one.analysis, number, soon)
+                await queue(app, one.tenant, one.analysis, number, soon)
 
     @app.periodic(cron="* * * * *")
     @app.task(queueing_lock="resume-analyses", name="resume-analyses")
@@ -132,13 +141,17 @@ def add_analysis_tasks(
             log.warning("a worker died in the middle of an analysis of %s", stalled.task_kwargs.get("tenant"))
             await hand_over(app, stalled)
 
-    async def defer(tenant: str, analysis: UUID, number: int, soon: timedelta) -> None:
-        job = app.tasks[ANALYSE_TASK].configure(
-            schedule_in={"milliseconds": round(soon / timedelta(milliseconds=1))},
-            **place_of(analysis, number),
-        )
-        with suppress(AlreadyEnqueued):
-            await job.defer_async(tenant=tenant, analysis=str(analysis), number=number)
+
+async def queue(
+    app: App, tenant: str, analysis: UUID, number: int, soon: timedelta = timedelta(), *, failed: int = 0
+) -> None:
+    """Queue a slice, unless it waits already."""
+    milliseconds = round(soon / timedelta(milliseconds=1))
+    job = app.tasks[ANALYSE_TASK].configure(
+        schedule_in={"milliseconds": milliseconds}, **place_of(analysis, number)
+    )
+    with suppress(AlreadyEnqueued):
+        await job.defer_async(tenant=tenant, analysis=str(analysis), number=number, failed=failed)
 
 
 async def hand_over(app: App, stalled: Job) -> None:

@@ -96,7 +96,7 @@ def look_ahead(hours: Hours, bounds: Bounds | None = None) -> Outlook | Literal[
     scores, naive_scores = None, score(came, naive_rolled, scale)
     naive = seasonal_naive(hours, len(hours), season)
     model: Literal["ridge", "seasonal_naive"] = "seasonal_naive"
-    rolled, expected = naive_rolled, naive
+    rolled, expected = naive_rolled, clip(naive)
     if is_long:
         tried = clip(_roll_model(hours, origins))
         scores = score(came, tried, scale)
