@@ -138,7 +138,7 @@ def post_analysis(
 def get_analyses(
     access: Reader, platform: CurrentPlatform, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Analysis]:
-    """Analyses of the last month, newest first, and how far they are."""
+    """Analyses of the last week, newest first, and how far they are."""
     check_whole_tenant(access)
     before = decode_cursor(cursor, int)[0] if cursor else None
     with platform.databases.tenant(access.context) as session:

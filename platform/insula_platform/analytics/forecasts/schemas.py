@@ -139,7 +139,9 @@ class Forecast(BaseModel):
     )
     made_at: datetime | None
     complete_until: datetime | None = Field(description="It rests on readings before this hour.")
-    completeness: Share | None = Field(description="Of the eight weeks that it rests on.")
+    completeness: Share | None = Field(
+        description="Of the eight weeks that it rests on, or since its first reading."
+    )
     model: Model | None = Field(description="Which of the two forecasts is in `value`.")
     beats_naive: bool | None = Field(
         description="Whether the model did better than the naive forecast in the back-test; where not, the "

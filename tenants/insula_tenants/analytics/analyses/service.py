@@ -29,7 +29,7 @@ LONGEST = timedelta(hours=12)
 """An analysis that takes longer is given up for a new one: what it says would be of yesterday."""
 MOST_STARTS = 3
 """A point at which so many jobs ended, each killed in the middle of it, is left out."""
-KEPT = timedelta(days=30)
+KEPT = timedelta(days=7)
 """How long analyses are remembered."""
 
 _OPEN = ("waiting", "running")
@@ -66,10 +66,15 @@ class Slice(NamedTuple):
 
 
 def begin_analysis(session: Session, reason: Reason, *, now: datetime | None = None) -> UUID | None:
-    """Begin a look at all points of devices in use; its id, or None while one is open."""
+    """Begin a look at all points of devices in use; its id, or None while one is open.
+
+    None on schedule where there is no point to look at.
+    """
     hour = ((now or datetime.now(UTC)) - SETTLED).replace(minute=0, second=0, microsecond=0)
     query = select(Point.id).join(Device, Device.id == Point.device_id).where(Device.state == "active")
     points = session.scalars(query.order_by(Device.space_id, Point.id)).all()
+    if not points and reason == "schedule":
+        return None
     row = insert(Analysis).values(reason=reason, until=hour, points=len(points))
     if not points:
         row = row.values(state="done", started_at=func.now(), ended_at=func.now())
@@ -175,7 +180,7 @@ def abandon_old(session: Session, *, now: datetime | None = None) -> bool:
 
 
 def forget_analyses(session: Session, *, now: datetime | None = None) -> None:
-    """Forget what ended a month ago."""
+    """Forget what ended a week ago."""
     old = Analysis.ended_at < (now or datetime.now(UTC)) - KEPT
     session.execute(delete(Analysis).where(old).execution_options(synchronize_session=False))
 
