@@ -21,6 +21,7 @@ from insula_platform.account.routes import router as account
 from insula_platform.analytics.comfort.routes import router as comfort
 from insula_platform.analytics.occupancy.routes import router as occupancy
 from insula_platform.analytics.quality.routes import router as data_quality
+from insula_platform.analytics.forecasts.routes import router as forecasts
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
@@ -263,6 +264,7 @@ def include_analytics(app: FastAPI) -> None:
     app.include_router(comfort)
     app.include_router(occupancy)
     app.include_router(data_quality)
+    app.include_router(forecasts)
 
 
 def describe(app: FastAPI) -> None:

@@ -25,6 +25,7 @@ from insula_platform.oauth.scopes import API_SCOPES, OPERATOR_SCOPES
 from insula_platform.people import Account, add_member, create_account
 from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
 from insula_platform.settings import PlatformSettings
+from insula_tenants.analytics.analyses.models import Analysis, Finding, Forecast
 from insula_tenants.audit import SYSTEM
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
@@ -88,6 +89,8 @@ class House:
     """A provisioning key with the word for a name."""
     enrolment: UUID
     """A device that waits, with the word in its serial number."""
+    analysis: UUID
+    """One that is done; it left a finding and a forecast with the number."""
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +206,9 @@ def _furnish(
         sign_on = _sign_on(core, context, secret)
         enrolment = enrolment_of(core, context, secret)
     waiting = waiting_of(deployment, context, secret, enrolment[-1])
-    rest = (*people, *program, *sign_on, *enrolment, waiting)
+    with deployment.databases.tenant(context) as session:
+        analysis = analysis_of(session, point, value)
+    rest = (*people, *program, *sign_on, *enrolment, waiting, analysis)
     return House(context, device, secret, value, point, space, letter, export, command, *rest)
 
 
@@ -292,6 +297,26 @@ def waiting_of(deployment: Deployment, context: TenantContext, secret: str, key:
         session.add(waiting)
         session.flush()
         return waiting.id
+
+
+def analysis_of(session: Session, point: int, value: float) -> UUID:
+    """An analysis that is done; it has forecast this value for the point, and found it unusual twice."""
+    until = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for hours in (2, 1):
+        finding = Finding(point_id=point, kind="unusual", severity="warning", basis="forecast", value=value)
+        finding.opened_at = finding.closed_at = finding.seen_at = until - timedelta(hours=hours)
+        finding.expected_low, finding.expected_high = 0.0, 1.0
+        session.add(finding)
+    forecast = Forecast(point_id=point, state="ready", until=until, hours_expected=1, hours_present=1)
+    forecast.model, forecast.level = "seasonal_naive", 0.9
+    forecast.expected = forecast.lower = forecast.upper = forecast.naive = [value]
+    session.add(forecast)
+    analyses = [
+        Analysis(reason="schedule", state="done", until=until, points=1, ended_at=until) for _ in range(2)
+    ]
+    session.add_all(analyses)
+    session.flush()
+    return analyses[0].key
 
 
 def _id_of(session: Session, slug: str) -> int:

@@ -126,6 +126,7 @@ OWN: dict[str, Any] = {
     "number": lambda _: 1,
     "type_id": lambda _: "shelly-plug",
     "command_id": lambda house: house.command,
+    "analysis_id": lambda house: house.analysis,
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -208,7 +209,13 @@ ATTACKS: dict[str, Any] = {
     "hours": lambda _: ("0-24", "18-8", "8-99", *HOSTILE),
     "days": lambda _: ("7", "8", *HOSTILE),
     "search": lambda house: (house.secret, house.device, *HOSTILE),
-    "state": lambda _: ("active", *HOSTILE),
+    "state": lambda _: ("active", "open", *HOSTILE),
+    "analysis_id": _ids("analysis_id"),
+    "kind": lambda _: ("unusual", *HOSTILE),
+    "severity": lambda _: ("warning", *HOSTILE),
+    "site": lambda _: ("1", *HOSTILE),
+    "building": lambda _: ("1", *HOSTILE),
+    "storey": lambda _: ("1", *HOSTILE),
     "type": lambda _: ("shelly-plug", *HOSTILE),
     "gateway": _ids("device"),
     "label": lambda house: (f"a={house.secret}", "a'=b", "=", *HOSTILE),
@@ -423,6 +430,8 @@ def test_every_parameter_has_an_attack_that_fails(
         ("latest", "device"),
         ("latest", "space"),
         ("readings", "point"),
+        ("analytics/forecasts", "point"),
+        ("analytics/findings", "point"),
         ("dead-letters", "device"),
         ("live", "device"),
         ("live", "space"),

@@ -39,7 +39,7 @@ from insula_tenants.telemetry.dead_letters import Which, find_letter, list_lette
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from insula_tenants.twins import change_desired
 from tests.attacks.api import Operation
-from tests.attacks.conftest import House, enrolment_of, waiting_of
+from tests.attacks.conftest import House, analysis_of, enrolment_of, waiting_of
 from tests.attacks.test_api import IN_A_TENANT, OWN, query_of, told, url_of
 from tests.conftest import Deployment
 from tests.platform.conftest import ALL_SCOPES, Live
@@ -96,6 +96,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": word}), actor=SYSTEM).id
         change_desired(session, device, {"text": word})
+        analysis = analysis_of(session, point, value)
     batch = TenantBatch(context, {(point, round(READ_AT.timestamp() * 1e6)): value})
     batch.dead_letters.append(NewDeadLetter(READ_AT, f"t/{word}", device, "reason", word, word.encode()))
     with psycopg.connect(deployment.service_url, autocommit=True) as connection:
@@ -121,6 +122,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             "upload": upload,
             "key": key,
             "enrolment": waiting_of(deployment, context, word, key),
+            "analysis": analysis,
         }
     )
 

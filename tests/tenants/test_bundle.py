@@ -68,7 +68,7 @@ def bundle(deployment: Deployment, source: TenantContext, tmp_path: Path) -> Pat
 
 
 def add_control(session: Session) -> None:
-    """A twin, a finished command, and a device that came and went."""
+    """A twin, a finished command, a device that came and went, and a finding that is open."""
     change_desired(session, "device-1", {"name": 'é\u2028"', "nested": {"a": [1, 1.5, None, True]}})
     view = add_command(session, "device-1", NewCommand("blink", {"times": 3}), actor=SYSTEM)
     result = read_result(str(view.id), {"status": "succeeded", "result": None})
@@ -76,6 +76,13 @@ def add_control(session: Session) -> None:
     store_result(session, device_id, result, view.created_at)
     for connected in (True, False):
         store_statuses(session, [NewStatus(device_id, connected, datetime.now(UTC))])
+    session.execute(
+        text(
+            "INSERT INTO findings (point_id, kind, severity, basis, opened_at, seen_at, value, expected_low)"
+            " SELECT min(id), 'unusual', 'info', 'forecast', '2026-01-01T00:00:00.000001Z', now(), 0.3, 0.1"
+            " FROM points"
+        )
+    )
 
 
 def add_oddities(deployment: Deployment, context: TenantContext) -> None:

@@ -15,6 +15,7 @@ from insula_tenants.models import Core, PerTenant
 from tests.conftest import Deployment
 
 for module in (
+    "insula_tenants.analytics.analyses.models",
     "insula_tenants.building_model.models",
     "insula_platform.api_keys.models",
     "insula_platform.federation.models",

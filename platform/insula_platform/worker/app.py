@@ -12,6 +12,8 @@ from procrastinate.jobs import Status
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from insula_platform.analytics.forecasts.queue import ANALYSE_TASK
+from insula_platform.analytics.forecasts.queue import QUEUE as ANALYTICS_QUEUE
 from insula_platform.bundles.service import EXPORT_TASK
 from insula_platform.bundles.tasks import add_bundle_tasks
 from insula_platform.device_imports.service import IMPORT_TASK
@@ -22,6 +24,7 @@ from insula_platform.link import BrokerLink
 from insula_platform.mail.delivery import add_mail_tasks
 from insula_platform.oauth.rotation import retire_superseded
 from insula_platform.settings import PlatformSettings
+from insula_platform.worker.analyses import AnalysisMetrics, add_analysis_tasks
 from insula_platform.worker.broker import DriftMetrics, add_broker_tasks, reconcile_broker
 from insula_platform.worker.control import add_control_tasks
 from insula_platform.worker.lifecycle import add_lifecycle_tasks
@@ -75,6 +78,7 @@ def make_app(
     metrics: StorageMetrics | None = None,
     drift: DriftMetrics | None = None,
     link: BrokerLink | None = None,
+    analyses: AnalysisMetrics | None = None,
 ) -> App:
     """The application with its tasks: they work on `databases`, and keep the metrics up to date.
 
@@ -102,11 +106,11 @@ def make_app(
     @app.task(queueing_lock="bury-jobs", name="bury-jobs")
     async def bury_jobs(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate names the tick
         """Take away the jobs of workers that died. The next of its kind, which does it all anew, would wait
-        for such a job's lock for ever. Exports and uploads of devices are for one time only: they are handed
-        to another worker.
+        for such a job's lock for ever. Exports, uploads of devices and slices of analyses are for one time
+        only: they are handed to another worker.
         """
         for stalled in await app.job_manager.get_stalled_jobs():
-            if stalled.task_name not in (EXPORT_TASK, IMPORT_TASK):
+            if stalled.task_name not in (EXPORT_TASK, IMPORT_TASK, ANALYSE_TASK):
                 log.warning("a worker died in the middle of the job %s", stalled.task_name)
                 await app.job_manager.finish_job(stalled, Status.FAILED, delete_job=True)
 
@@ -116,6 +120,7 @@ def make_app(
         """Make room for the coming weeks before the first reading of a month asks for it."""
         await asyncio.to_thread(prepare_all, databases)
 
+    add_analysis_tasks(app, settings, databases, analyses or AnalysisMetrics())
     add_bundle_tasks(app, settings, databases)
     add_device_tasks(app, settings, databases)
     add_import_tasks(app, settings, databases)
@@ -159,13 +164,13 @@ def prepare_all(databases: Databases) -> None:
 def run(settings: PlatformSettings) -> None:
     """Work until SIGTERM or Ctrl-C; the jobs at hand are finished first."""
     databases = Databases(settings.service_urls(), pool_size=4, application_name="insula-worker")
-    metrics, drift = StorageMetrics(), DriftMetrics()
+    metrics, drift, analyses = StorageMetrics(), DriftMetrics(), AnalysisMetrics()
     link = BrokerLink(settings) if settings.live_mqtt_password is not None else None
-    app = make_app(settings, databases, metrics, drift, link)
+    app = make_app(settings, databases, metrics, drift, link, analyses)
     if settings.metrics_port is not None:
-        serve_metrics(settings.metrics_host, settings.metrics_port, metrics, drift)
+        serve_metrics(settings.metrics_host, settings.metrics_port, metrics, drift, analyses)
     reconcile_broker(databases, broker_access(settings), drift)
-    others = sorted({task.queue for task in app.tasks.values()} - {QUEUE})
+    others = sorted({task.queue for task in app.tasks.values()} - {QUEUE, ANALYTICS_QUEUE})
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
@@ -179,7 +184,7 @@ def run(settings: PlatformSettings) -> None:
                         delete_jobs="successful",
                     )
                 )
-                for queues, concurrency in ((others, 4), ([QUEUE], 2))
+                for queues, concurrency in ((others, 4), ([QUEUE], 2), ([ANALYTICS_QUEUE], 1))
             ]
             for number in (signal.SIGTERM, signal.SIGINT):
                 # Cancelled, a worker finishes what it has begun.

@@ -36,6 +36,7 @@ TABLES = (
     "twins",
     "commands",
     "presence_changes",
+    "findings",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""
 REBUILT = (
@@ -53,6 +54,9 @@ REBUILT = (
     "readings_1d",
     "schema_version",
     "enrolments",
+    "analyses",
+    "analysis_slices",
+    "forecasts",
 )
 """Tables of a tenant that do not: readings travel as Parquet, others follow, and what waits for approval came
 with a key that stays behind."""

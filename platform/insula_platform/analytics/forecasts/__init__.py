@@ -1,0 +1,1 @@
+"""Forecasts, findings and the analyses that make them, over HTTP."""

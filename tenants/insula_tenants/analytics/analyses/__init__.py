@@ -1,0 +1,1 @@
+"""Analyses: looks at all points of a tenant, slice by slice, over any number of workers."""
