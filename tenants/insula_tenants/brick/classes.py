@@ -35,6 +35,12 @@ def is_subclass(name: str, of: str) -> bool:
     return is_class(name) and of in _ancestors(name)
 
 
+def kinds_of(name: str) -> frozenset[str]:
+    """The class of this name, however it is written (see `nearest`), and all kinds of it."""
+    meant = next((each for each in _parents() if _letters(each) == _letters(name)), None)
+    return frozenset(each for each in _parents() if meant is not None and is_subclass(each, meant))
+
+
 def nearest(name: str, *, of: tuple[str, ...] = (), most: int = 3) -> list[str]:
     """Classes whose names are like this one, the most alike first; with `of` only kinds of these.
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from insula_tenants.building_model.changes import above, lock_model
 from insula_tenants.building_model.document import (
     BuildingNode,
     EquipmentNode,
@@ -30,8 +31,6 @@ from insula_tenants.building_model.upsert import Problem, Upserts
 from insula_tenants.devices.models import Device, Point
 from insula_tenants.spaces.models import Building
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('building model of ' || current_schema(), 0))")
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -41,11 +40,6 @@ class Outcome:
     updated: Mapping[str, int]
     unchanged: Mapping[str, int]
     problems: tuple[Problem, ...]
-
-
-def lock_model(session: Session) -> None:
-    """Let nobody else change the tenant's model until the transaction ends: what was checked stays true."""
-    session.execute(_LOCK)
 
 
 def apply_model(session: Session, document: ModelDocument, *, dry_run: bool = False) -> Outcome:
@@ -157,16 +151,6 @@ def _join(upserts: Upserts, node: EquipmentNode, row: Equipment, wholes: dict[in
     elif row.part_of_id != whole:
         row.part_of_id = wholes[row.id] = whole
         upserts.touch(node.key)
-
-
-def above(equipment_id: int, wholes: Mapping[int, int | None]) -> list[int]:
-    """The equipment and all that it is part of; `wholes` is what each is part of."""
-    found: list[int] = []
-    at: int | None = equipment_id
-    while at is not None and at not in found:
-        found.append(at)
-        at = wholes.get(at)
-    return found
 
 
 def _feed(

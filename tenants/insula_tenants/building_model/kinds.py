@@ -40,6 +40,9 @@ Brick; here they are equipment that others are part of."""
 PARENTS: Mapping[Kind, str] = {"building": "site_id", "storey": "building_id", "space": "storey_id"}
 """The column that says in what a thing of the kind stands. It has one name there."""
 
+ABOVE: Mapping[Kind, Kind] = {"building": "site", "storey": "building", "space": "storey"}
+"""In what a thing of the kind stands."""
+
 PLACES: Mapping[Kind, tuple[Kind, ...]] = {
     "equipment": ("building", "storey", "space", "zone"),
     "model-point": ("building", "storey", "space", "zone", "equipment"),
