@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
@@ -14,6 +14,9 @@ from insula_platform.brick.schemas import ModelImport
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses, problems_of
 from insula_platform.state import CurrentPlatform, Platform
 from insula_tenants.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from insula_tenants.brick.files import GraphFormat
 
 router = APIRouter(
     prefix="/api/v1/tenants/{tenant}/building-model", tags=["Building model"], responses=PROBLEM_RESPONSES
@@ -62,7 +65,7 @@ _GRID: dict[str, Any] = {
 @router.get(
     "/brick",
     response_class=Response,
-    responses={200: {"description": "The model.", "content": _GRAPHS}, **problem_responses(406)},
+    responses={200: {"description": "The model.", "content": _GRAPHS}},
 )
 def get_brick(
     access: Reader,
@@ -78,13 +81,11 @@ def get_brick(
     from insula_platform.brick.service import export_model
 
     check_whole_tenant(access)
-    media_type = _JSON_LD if _JSON_LD in request.headers.get("Accept", "") else _TURTLE
-    form = "turtle" if media_type == _TURTLE else "json-ld"
-    content = export_model(platform.databases, access.context, building, form)
-    suffix = "ttl" if media_type == _TURTLE else "jsonld"
+    form: GraphFormat = "json-ld" if _JSON_LD in request.headers.get("Accept", "") else "turtle"
+    suffix, media_type = ("jsonld", _JSON_LD) if form == "json-ld" else ("ttl", f"{_TURTLE}; charset=utf-8")
     return Response(
-        content,
-        media_type=f"{media_type}; charset=utf-8" if media_type == _TURTLE else media_type,
+        export_model(platform.databases, access.context, building, form),
+        media_type=media_type,
         headers={
             "Content-Disposition": f'attachment; filename="{access.context.slug}.{suffix}"',
             "Vary": "Accept",

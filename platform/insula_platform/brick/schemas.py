@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from insula_platform.brick.service import Imported
+if TYPE_CHECKING:
+    from insula_platform.brick.service import Imported
 
 MOST_PROBLEMS = 5000
 """In an answer."""

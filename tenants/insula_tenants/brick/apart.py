@@ -1,4 +1,4 @@
-"""Read a file in a process of its own, which ends when it takes too long or too much.
+"""Read a large file in a process of its own, which ends when it takes too long or too much.
 
 A parser cannot be stopped in a thread, and rdflib's needs minutes for some files of a few megabytes (a text
 of nothing but line breaks). The process gets the file on its standard input and answers with the reading,
@@ -19,6 +19,8 @@ from insula_tenants.errors import InvalidInput
 
 FileFormat = Literal["turtle", "json-ld", "haystack"]
 
+SMALL = 64 * 1024
+"""Bytes of a file that is read where we are: nothing of this size takes a second."""
 MOST_SECONDS = 60
 """Of the process."""
 MOST_MEMORY = 1024 * 1024 * 1024
@@ -37,7 +39,9 @@ def read_file(content: bytes, form: FileFormat) -> Reading:
 
 
 def read_apart(content: bytes, form: FileFormat) -> Reading:
-    """The same, in a process of its own; `InvalidInput` also when it takes too long or too much memory."""
+    """The same, a large one in a process of its own; `InvalidInput` also when it takes too long or much."""
+    if len(content) <= SMALL:
+        return read_file(content, form)
     if len(content) > MOST_BYTES:
         raise FileTooLarge(f"a file has at most {MOST_BYTES} bytes: send it in parts")
     try:

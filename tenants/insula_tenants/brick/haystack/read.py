@@ -174,7 +174,7 @@ class _Grid:
         if (area := row.numbers.get("area")) is None:
             return
         unit = unit_of(area.unit) if area.unit is not None else "m**2"
-        if unit not in _AREA_UNITS:
+        if unit is None or unit not in _AREA_UNITS:
             self._tell(str(thing), "area", f"{str(area.unit)[:40]!r} is not ft² or m²: left out")
             return
         node = BNode()

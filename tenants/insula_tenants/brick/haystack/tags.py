@@ -48,12 +48,8 @@ METERS: Mapping[str, str] = {
 }
 """What a meter measures."""
 
-SPACES: Mapping[str, str] = {
-    "room": "Room",
-    "office": "Office",
-    "kitchen": "Office_Kitchen",
-    "lobby": "Lobby",
-}
+SPACES: Mapping[str, str] = {"room": "Room", "office": "Office", "lobby": "Lobby"}
+"""A marker of a space that says all, and the class."""
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "sp": ("Setpoint",),
