@@ -126,6 +126,17 @@ OWN: dict[str, Any] = {
     "number": lambda _: 1,
     "type_id": lambda _: "shelly-plug",
     "command_id": lambda house: house.command,
+    "site": lambda house: house.site,
+    "building": lambda house: house.building,
+    "storey": lambda house: house.storey,
+    "site_id": lambda house: house.site,
+    "building_id": lambda house: house.building,
+    "storey_id": lambda house: house.storey,
+    "space_id": lambda house: house.space,
+    "zone_id": lambda house: house.zone,
+    "equipment_id": lambda house: house.equipment,
+    "model_point_id": lambda house: house.model_point,
+    "q": lambda house: house.secret,
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -203,6 +214,19 @@ ATTACKS: dict[str, Any] = {
     "type": lambda _: ("shelly-plug", *HOSTILE),
     "gateway": _ids("device"),
     "label": lambda house: (f"a={house.secret}", "a'=b", "=", *HOSTILE),
+    "site": _ids("site"),
+    "building": _ids("building"),
+    "storey": _ids("storey"),
+    "site_id": _ids("site_id"),
+    "building_id": _ids("building_id"),
+    "storey_id": _ids("storey_id"),
+    "space_id": _ids("space_id"),
+    "zone_id": _ids("zone_id"),
+    "equipment_id": _ids("equipment_id"),
+    "model_point_id": _ids("model_point_id"),
+    "q": lambda house: (house.secret, house.device, "Room", *HOSTILE),
+    "kind": lambda _: ("space", *HOSTILE),
+    "cascade": lambda _: HOSTILE,  # a good one would remove what is one's own
     "Idempotency-Key": lambda _: HOSTILE,
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
