@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from insula_platform.brick.commands import add_file_commands
 from insula_platform.broker.commands import broker
 from insula_platform.building_model.commands import model
 from insula_platform.bundles.commands import add_bundle_commands
@@ -51,6 +52,7 @@ app.add_typer(keys, name="keys")
 add_login_commands(app)
 add_bundle_commands(tenant)
 add_import_commands(device)
+add_file_commands(model)
 add_enrolment_commands(device)
 add_quota_commands(tenant)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from insula_platform.brick.routes import router as files
 from insula_platform.building_model.part_routes import router as parts
 from insula_platform.building_model.place_routes import router as places
 from insula_platform.building_model.tree_routes import router as tree
 from insula_platform.spaces.routes import router as spaces
 
 router = APIRouter()
-for each in (tree, places, spaces, parts):
+for each in (tree, files, places, spaces, parts):
     router.include_router(each)

@@ -1,0 +1,1 @@
+"""A building model as files: Brick out and in, Project Haystack in."""
