@@ -9,7 +9,7 @@ from typing import LiteralString
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from insula_tenants.analytics.quantities import Quantity, quantity_of
+from insula_tenants.analytics.quantities import CLASSES, Quantity, quantity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class MeasuredPoint:
     building: int | None
     time_zone: str | None
     """Of the building, IANA."""
+    site: int | None = None
 
     @property
     def quantity(self) -> Quantity | None:
@@ -56,7 +57,8 @@ _POINTS: LiteralString = """
 SELECT points.id, devices.slug AS device, points.name, points.brick_class, points.unit, points.kind,
     points.states, points.minimum, points.maximum,
     coalesce(points.expected_interval, devices.expected_interval) AS expected_interval,
-    devices.space_id AS space, storeys.id AS storey, buildings.id AS building, buildings.time_zone
+    devices.space_id AS space, storeys.id AS storey, buildings.id AS building, buildings.time_zone,
+    buildings.site_id AS site
 FROM points
 JOIN devices ON devices.id = points.device_id
 LEFT JOIN spaces ON spaces.id = devices.space_id
@@ -68,13 +70,20 @@ WHERE devices.state <> 'held'
   AND (%(storey)s::integer IS NULL OR storeys.id = %(storey)s)
   AND (%(space)s::integer IS NULL OR spaces.id = %(space)s)
   AND (%(within)s::integer[] IS NULL OR spaces.id = ANY(%(within)s))
+  AND (%(classes)s::text[] IS NULL OR points.brick_class = ANY(%(classes)s))
 ORDER BY points.id
 """
 
 
-async def find_points(connection: AsyncConnection[DictRow], where: Where) -> list[MeasuredPoint]:
-    """The points of devices in these places, by id; none for a place that does not exist."""
+async def find_points(
+    connection: AsyncConnection[DictRow], where: Where, quantities: Collection[Quantity] | None = None
+) -> list[MeasuredPoint]:
+    """The points of devices in these places, by id; none for a place that does not exist.
+
+    With `quantities` only those that measure one of these.
+    """
     parameters = {
+        "classes": _classes_of(quantities) if quantities is not None else None,
         "site": where.site,
         "building": where.building,
         "storey": where.storey,
@@ -86,3 +95,7 @@ async def find_points(connection: AsyncConnection[DictRow], where: Where) -> lis
         MeasuredPoint(**row | {"states": tuple(row["states"]) if row["states"] else None})
         for row in await cursor.fetchall()
     ]
+
+
+def _classes_of(quantities: Collection[Quantity]) -> list[str]:
+    return [brick_class for brick_class, quantity in CLASSES.items() if quantity in quantities]
