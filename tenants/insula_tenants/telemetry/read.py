@@ -22,7 +22,6 @@ from insula_tenants.errors import InvalidInput
 from insula_tenants.telemetry.aggregates import FLOWS, SIMPLE, Aggregate
 from insula_tenants.telemetry.buckets import (
     EARLIEST,
-    LATEST,
     Microseconds,
     Width,
     bucket_starts,
@@ -31,6 +30,14 @@ from insula_tenants.telemetry.buckets import (
 )
 from insula_tenants.telemetry.plan import WIDTHS, Coverage, Relation, Stretch, merged, plan
 from insula_tenants.telemetry.sql import statement
+from insula_tenants.telemetry.stretches import (
+    arrays_of,
+    bounds_of,
+    by_relation,
+    items_of,
+    read_coverage,
+    within_bounds,
+)
 
 Row = tuple[int, datetime, float]
 """A point, the reading's time (UTC) or its bucket's beginning, and the value."""
@@ -42,10 +49,6 @@ START: Position = (0, datetime(1970, 1, 1, tzinfo=UTC))
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 500, 50_000
 """Buckets, over all points, that a statement computes: what a page lacks, more where readings are sparse."""
-
-FEW_STRETCHES = 8
-"""Stretches of a relation whose bounds the server's planner sees one by one: from each it can tell how many
-rows to expect and where, but planning takes its time for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,8 @@ async def read_readings(
     Raises `InvalidInput` for the consumption of a point that is no counter, `RawDropped` when the question
     needs raw readings that the tenant's retention dropped.
     """
-    starting, until = (_within_bounds(time) for time in (query.starting, query.ending))
-    coverage, asked_at = await _read_coverage(connection, starting, until)
+    starting, until = (within_bounds(time) for time in (query.starting, query.ending))
+    coverage, asked_at = await read_coverage(connection, starting, until)
     ending = until
     points = sorted(set(query.points))
     if buckets is None:
@@ -152,31 +155,6 @@ def _planned(
     """The buckets' beginnings, and what answers where."""
     edges = bucket_starts(buckets.width, buckets.time_zone, starting, ending) if starting < ending else []
     return edges, plan(starting, ending, edges, coverage)
-
-
-def _within_bounds(time: datetime) -> Microseconds:
-    return min(max(microseconds(time), microseconds(EARLIEST)), microseconds(LATEST))
-
-
-async def _read_coverage(
-    connection: AsyncConnection[DictRow], starting: Microseconds, ending: Microseconds
-) -> tuple[Coverage, datetime]:
-    """What the rollups hold of the question's time, and the time at which this is so."""
-    parameters = {"starting": instant(starting), "ending": instant(ending)}
-    cursor = await connection.execute(statement("coverage"), parameters)
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError("the tenant's schema has no rollup_state")
-    raw_from = microseconds(row["raw_from"]) if row["raw_from"] else None
-    spans = zip(row["begins"] or (), row["ends"] or (), strict=True)
-    # Marks of a time whose raw readings are gone change nothing: its rollups stay as they are.
-    dirty = [(max(microseconds(begins), raw_from or 0), microseconds(ends)) for begins, ends in spans]
-    coverage = Coverage(
-        complete_until=microseconds(row["complete_until"]),
-        raw_from=raw_from,
-        dirty=[(begins, ends) for begins, ends in dirty if begins < ends],
-    )
-    return coverage, row["asked_at"]
 
 
 async def _check_counters(connection: AsyncConnection[DictRow], points: Sequence[int]) -> None:
@@ -269,16 +247,16 @@ class _BucketReader:
             stretches = plan(cuts[0], cuts[-1], cuts, self.coverage)
             if not stretches:
                 return []
-            by_relation = _by_relation(stretches)
-            bounds = _bounds(by_relation)
+            relations = by_relation(stretches)
+            bounds = bounds_of(relations)
             if whole := self._whole(stretches, cuts if cuts[0] == edges[0] else []):
                 await cursor.execute(whole, parameters | bounds)
                 return await cursor.fetchall()
-            await cursor.execute(self._statement(by_relation), parameters | bounds)
+            await cursor.execute(self._statement(relations), parameters | bounds)
             rows = await cursor.fetchall()
             if not any(unfit for *_, unfit in rows):
                 return [(point, times[bucket - 1], value) for point, bucket, value, _ in rows]
-            await self._learn_unfit(by_relation, parameters)
+            await self._learn_unfit(relations, parameters)
 
     def _whole(self, stretches: Sequence[Stretch], edges: Sequence[Microseconds]) -> sql.Composed | None:
         """The statement for buckets that are rows of one rollup, and need no neighbours; None for others."""
@@ -289,12 +267,12 @@ class _BucketReader:
         if any(later - earlier != width for earlier, later in pairwise(edges)):
             return None
         return sql.SQL(statement("whole")).format(
-            items=_items(stretches[0].relation, 1), value=sql.SQL(aggregate.of_item)
+            items=items_of(stretches[0].relation, 1), value=sql.SQL(aggregate.of_item)
         )
 
     def _statement(self, relations: Mapping[Relation, Sequence[Stretch]]) -> sql.Composed:
         items = sql.SQL(" UNION ALL ").join(
-            _items(relation, len(stretches)) for relation, stretches in relations.items()
+            items_of(relation, len(stretches)) for relation, stretches in relations.items()
         )
         aggregate = self._buckets.aggregate
         if (flow := FLOWS.get(aggregate)) is None:
@@ -316,10 +294,10 @@ class _BucketReader:
     ) -> None:
         """Note which of the rows that were read kept too many falls: a finer relation has to answer there."""
         unfit = dict(self.coverage.unfit)
-        bounds = _bounds(relations)
+        bounds = bounds_of(relations)
         for relation in relations:
             if relation != "raw":
-                begins, ends = _arrays(relation)
+                begins, ends = arrays_of(relation)
                 query = sql.SQL(statement("unfit")).format(
                     begins=begins, ends=ends, rollup=sql.Identifier(f"readings_{relation}")
                 )
@@ -328,44 +306,3 @@ class _BucketReader:
                 rows = [(time, time + WIDTHS[relation]) for time in times]
                 unfit[relation] = merged((*unfit.get(relation, ()), *rows))
         self.coverage = replace(self.coverage, unfit=unfit)
-
-
-def _by_relation(stretches: Sequence[Stretch]) -> dict[Relation, list[Stretch]]:
-    found: dict[Relation, list[Stretch]] = {}
-    for stretch in stretches:
-        found.setdefault(stretch.relation, []).append(stretch)
-    return found
-
-
-def _bounds(relations: Mapping[Relation, Sequence[Stretch]]) -> dict[str, list[datetime]]:
-    """The parameters that say which stretches of a relation are meant."""
-    bounds = {}
-    for relation, stretches in relations.items():
-        bounds[f"begins_{relation}"] = [instant(stretch.starting) for stretch in stretches]
-        bounds[f"ends_{relation}"] = [instant(stretch.ending) for stretch in stretches]
-    return bounds
-
-
-def _items(relation: Relation, stretches: int) -> sql.Composed:
-    """The statement that gives the items of a relation's stretches."""
-    text = sql.SQL(statement("items_raw" if relation == "raw" else "items_rollup"))
-    rollup = sql.Identifier(f"readings_{relation}")
-    begins, ends = _arrays(relation)
-    if stretches > FEW_STRETCHES:
-        among = sql.SQL("unnest({}::timestamptz[], {}::timestamptz[]) AS stretch (begins, ends) CROSS JOIN ")
-        return text.format(
-            among=among.format(begins, ends),
-            rollup=rollup,
-            begins=sql.Identifier("stretch", "begins"),
-            ends=sql.Identifier("stretch", "ends"),
-        )
-    one = sql.SQL("({}::timestamptz[])[{}]")
-    places = range(1, stretches + 1)
-    bounds = [{"begins": one.format(begins, place), "ends": one.format(ends, place)} for place in places]
-    alone = sql.SQL("")
-    return sql.SQL(" UNION ALL ").join(text.format(among=alone, rollup=rollup, **bound) for bound in bounds)
-
-
-def _arrays(relation: Relation) -> tuple[sql.Placeholder, sql.Placeholder]:
-    """The parameters that `_bounds` makes for a relation."""
-    return sql.Placeholder(f"begins_{relation}"), sql.Placeholder(f"ends_{relation}")

@@ -1,0 +1,1 @@
+"""How good data is: complete, moving, in range, on time."""
