@@ -14,6 +14,8 @@ from psycopg import sql
 from insula_tenants.context import TenantContext
 from insula_tenants.database import AsyncDatabases
 from insula_tenants.storage.rollups import ROLLUPS, rollup_query
+from insula_tenants.telemetry.buckets import instant
+from insula_tenants.telemetry.packed import read_packed
 from insula_tenants.telemetry.read import START, Answer, Buckets, Position, ReadingsQuery, Row, read_readings
 from tests.conftest import Deployment
 
@@ -147,6 +149,28 @@ class House:
             found += page
             if len(page) < limit:
                 return found
+
+    def packed(
+        self, points: Sequence[int], starting: datetime, ending: datetime, buckets: Buckets
+    ) -> list[Row]:
+        """The same as arrays, made rows again."""
+        return asyncio.run(self._packed(points, starting, ending, buckets))
+
+    async def _packed(
+        self, points: Sequence[int], starting: datetime, ending: datetime, buckets: Buckets
+    ) -> list[Row]:
+        pools = AsyncDatabases({"main": self.deployment.service_url}, pool_size=1)
+        await pools.open()
+        try:
+            async with pools.snapshot(self.context) as connection:
+                packed = await read_packed(connection, points, starting, ending, buckets, most=1_000_000)
+        finally:
+            await pools.close()
+        return [
+            (point, instant(int(time)), float(value))
+            for point, (times, values) in sorted(packed.points.items())
+            for time, value in zip(times, values, strict=True)
+        ]
 
     async def _ask(self, query: ReadingsQuery, buckets: Buckets | None) -> Answer:
         pools = AsyncDatabases({"main": self.deployment.service_url}, pool_size=1)

@@ -113,6 +113,7 @@ def test_aggregates_are_what_a_hand_would_compute(reached: House, aggregate: Agg
         asked = Buckets(width, aggregate, zone)
         assert_same(reached.rows([4, 2, 1], starting, ending, asked), expected)
         assert_same(reached.rows([4, 2, 1], starting, ending, asked, limit=37), expected)
+        assert_same(reached.packed([4, 2, 1], starting, ending, asked), expected)
 
 
 def test_time_weighted_means_hold_each_value_until_the_next(reached: House):
@@ -197,5 +198,7 @@ def test_where_raw_was_dropped_answers_are_right_or_refused(house: House):
             with pytest.raises(RawDropped):
                 house.rows([1], starting, ending, bucket)
             assert house.rows([1], dropped, ending, bucket)
+        with pytest.raises(RawDropped):
+            house.packed([1], starting, ending, Buckets(Width(60), "mean", "UTC"))
         connection.execute("INSERT INTO readings SELECT * FROM kept")
     house.reach(NOTHING)

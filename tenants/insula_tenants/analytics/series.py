@@ -12,12 +12,16 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from insula_tenants.errors import InvalidInput
+from insula_tenants.telemetry.aggregates import SIMPLE
 from insula_tenants.telemetry.buckets import microseconds
+from insula_tenants.telemetry.packed import read_packed
 from insula_tenants.telemetry.plan import Relation
 from insula_tenants.telemetry.read import Buckets, ReadingsQuery, Row, read_readings
 
 MOST_VALUES = 2_000_000
 """Values that one question may bring into memory: some 50 MB while they are read."""
+MOST_PACKED = 4_000_000
+"""The same where they come packed: a year of hours of 450 points."""
 _PAGE = 50_000
 
 
@@ -61,6 +65,12 @@ async def load_series(
     The connection is one of `AsyncDatabases.snapshot`. Raises as `read_readings`, and `InvalidInput` when it
     is more than `MOST_VALUES`.
     """
+    if buckets is not None and buckets.aggregate in SIMPLE:
+        packed = await read_packed(connection, points, starting, ending, buckets, most=MOST_PACKED)
+        found_at = {point: Series(*packed.points[point]) for point in packed.points}
+        return Loaded(
+            {point: found_at.get(point, EMPTY) for point in points}, packed.complete_until, packed.served_from
+        )
     query = ReadingsQuery(sorted(set(points)), starting, ending, limit=_PAGE)
     found: list[Row] = []
     while True:

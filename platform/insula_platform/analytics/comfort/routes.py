@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/v1/tenants/{tenant}/analytics", tags=["Comfort"]
 By = Annotated[
     Literal["schedule", "measured"],
     Query(
-        description="Which hours count: those of the schedule, or of a space that has occupancy sensors those "
+        description="Which hours count: the schedule's, or of a space that has occupancy sensors those "
         "in which somebody was seen."
     ),
 ]
