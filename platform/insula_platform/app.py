@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from insula_platform import problems
 from insula_platform.account import guard
 from insula_platform.account.routes import router as account
+from insula_platform.analytics.comfort.routes import router as comfort
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
@@ -186,6 +187,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
     problems.install(app)
     guard.install(app)
     include_routers(app)
+    include_analytics(app)
     app.add_middleware(RateLimitFields)
     app.add_middleware(RequestLog)
     describe(app)
@@ -252,6 +254,11 @@ def include_routers(app: FastAPI) -> None:
     app.add_api_route("/", home, include_in_schema=False)
     app.add_api_route("/healthz", healthz, tags=["Operation"])
     app.add_api_route("/readyz", readyz, tags=["Operation"], responses=problems.problem_responses(503))
+
+
+def include_analytics(app: FastAPI) -> None:
+    """Every route of analytics."""
+    app.include_router(comfort)
 
 
 def describe(app: FastAPI) -> None:

@@ -1,0 +1,69 @@
+"""The heat balance of people indoors: operative temperature, predicted mean vote, percentage dissatisfied."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+HUMIDITY = 50.0
+"""%, where nobody measures it: what table B.5 of EN 16798-1 goes with."""
+AIR_SPEED = 0.1
+"""m/s: a room without a draught, which no sensor tells."""
+METABOLIC_RATE = 1.2
+"""met: sedentary activity, as in offices and schools (ISO 7730:2005, table B.1)."""
+
+_PASCAL = 2700.0
+"""The most water vapour in the air, Pa, to which ISO 7730 is to be applied."""
+
+
+def operative_temperature(air: Values, radiant: Values) -> Values:
+    """The mean of air and mean radiant temperature (°C), as ISO 7726 and EN 16798-1 have it below 0.2 m/s."""
+    return (air + radiant) / 2
+
+
+def predicted_mean_vote(
+    air: Values, radiant: Values, humidity: Values, clothing: Values
+) -> tuple[Values, Values]:
+    """PMV (-3 cold to +3 hot) and PPD (%) by ISO 7730, of people who sit in a room without a draught.
+
+    Temperatures in °C, humidity in %, clothing in clo, all of shape (hours,). NaN where a value is missing or
+    beyond what the standard is to be applied to (ISO 7730, clause 4): air of 10 to 30 °C, radiant of 10 to
+    40 °C, vapour of at most 2700 Pa, and a vote between -2 and +2. Computed by pythermalcomfort. The speed of
+    the air past a person is `AIR_SPEED` and what they stir by moving (ASHRAE 55): 0.3 m/s a met above 1.
+    """
+    from pythermalcomfort.environment import v_relative
+    from pythermalcomfort.models import pmv_ppd_iso
+
+    votes, dissatisfied = np.full((2, *air.shape), np.nan)
+    fit = _applicable(air, radiant, humidity)
+    if not fit.any():
+        return votes, dissatisfied
+    found = pmv_ppd_iso(
+        air[fit],
+        radiant[fit],
+        float(v_relative(AIR_SPEED, METABOLIC_RATE)),
+        humidity[fit],
+        METABOLIC_RATE,
+        clothing[fit],
+        # Left to itself it prints every value that is beyond the limits, and only that tells of them.
+        limit_inputs=False,
+        round_output=False,
+    )
+    moderate = np.abs(found.pmv) <= 2
+    votes[fit] = np.where(moderate, found.pmv, np.nan)
+    dissatisfied[fit] = np.where(moderate, found.ppd, np.nan)
+    return votes, dissatisfied
+
+
+def warm_up() -> None:
+    """Bring pythermalcomfort in. It takes a second, and twenty where numba's cache is not filled yet."""
+    one = np.array([22.0])
+    predicted_mean_vote(one, one, np.array([HUMIDITY]), np.array([1.0]))
+
+
+def _applicable(air: Values, radiant: Values, humidity: Values) -> NDArray[np.bool_]:
+    # The pressure of water vapour as ISO 7730, annex D, computes it.
+    vapour = humidity * 10 * np.exp(16.6536 - 4030.183 / (np.where(air > -200, air, np.nan) + 235))
+    return (air >= 10) & (air <= 30) & (radiant >= 10) & (radiant <= 40) & (vapour >= 0) & (vapour <= _PASCAL)
