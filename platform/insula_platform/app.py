@@ -19,6 +19,9 @@ from insula_platform import problems
 from insula_platform.account import guard
 from insula_platform.account.routes import router as account
 from insula_platform.analytics.comfort.routes import router as comfort
+from insula_platform.analytics.energy.meter_routes import router as meters
+from insula_platform.analytics.energy.routes import router as energy
+from insula_platform.analytics.energy.tariff_routes import router as tariffs
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
@@ -259,6 +262,9 @@ def include_routers(app: FastAPI) -> None:
 def include_analytics(app: FastAPI) -> None:
     """Every route of analytics."""
     app.include_router(comfort)
+    app.include_router(energy)
+    app.include_router(meters)
+    app.include_router(tariffs)
 
 
 def describe(app: FastAPI) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -26,9 +26,12 @@ from insula_platform.people import Account, add_member, create_account
 from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
+from insula_tenants.building_model.models import Equipment
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, NewPoint, create_device, list_points, set_password
+from insula_tenants.energy.meters import NewMeter, add_meter
+from insula_tenants.energy.tariffs import add_factor, add_tariff
 from insula_tenants.enrolment.models import ClaimBatch, ClaimCode, Enrolment, ProvisioningKey
 from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
@@ -88,6 +91,10 @@ class House:
     """A provisioning key with the word for a name."""
     enrolment: UUID
     """A device that waits, with the word in its serial number."""
+    meter: int
+    """One that measures the space, with the word in its name, as the next two."""
+    tariff: int
+    factor: int
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +211,9 @@ def _furnish(
         sign_on = _sign_on(core, context, secret)
         enrolment = enrolment_of(core, context, secret)
     waiting = waiting_of(deployment, context, secret, enrolment[-1])
-    rest = (*people, *program, *sign_on, *enrolment, waiting)
+    with deployment.databases.tenant(context) as session:
+        metered = metered_of(session, secret, space)
+    rest = (*people, *program, *sign_on, *enrolment, waiting, *metered)
     return House(context, device, secret, value, point, space, letter, export, command, *rest)
 
 
@@ -293,6 +302,23 @@ def waiting_of(deployment: Deployment, context: TenantContext, secret: str, key:
         session.add(waiting)
         session.flush()
         return waiting.id
+
+
+def metered_of(session: Session, secret: str, space: int | None) -> tuple[int, int, int]:
+    """A meter of the space, or of an equipment that stands nowhere; a tariff and an emission factor."""
+    counter = NewPoint("energy", "Electrical_Energy_Usage_Sensor", "kWh", "counter")
+    create_device(session, f"{secret}-counter", name=f"Counter {secret}", space_id=space, points=[counter])
+    point = list_points(session, device=f"{secret}-counter")[0].id
+    pump = Equipment(name=f"Pump {secret}")
+    session.add(pump)
+    session.flush()
+    new = NewMeter(f"Meter {secret}", "electricity", point, space_id=space)
+    meter = add_meter(session, new if space else replace(new, equipment_id=pump.id)).id
+    # Each from a day of its own on: two of one tenant may not begin together.
+    facts = {"carrier": "electricity", "valid_from": date(2026, 1, 1) + timedelta(days=meter)}
+    tariff = add_tariff(session, facts | {"name": f"Tariff {secret}", "currency": "EUR", "price": 0.3})
+    factor = add_factor(session, facts | {"factor": 0.2, "source": f"Source {secret}"})
+    return meter, tariff.id, factor.id
 
 
 def _id_of(session: Session, slug: str) -> int:

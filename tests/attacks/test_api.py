@@ -95,6 +95,9 @@ OPEN = {
 """What is there for everybody, or asks for credentials of another kind than an access token. Pages, with
 their sessions and forms, are attacked in `tests/platform/test_account.py` and its neighbours."""
 
+A_YEAR = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
+"""Of analytic questions, some of which may not span more."""
+
 OWN: dict[str, Any] = {
     "from": "2020-01-01T00:00:00Z",
     "to": "2030-01-01T00:00:00Z",
@@ -126,6 +129,11 @@ OWN: dict[str, Any] = {
     "number": lambda _: 1,
     "type_id": lambda _: "shelly-plug",
     "command_id": lambda house: house.command,
+    "meter": lambda house: house.meter,
+    "tariff": lambda house: house.tariff,
+    "factor": lambda house: house.factor,
+    "baseline_from": "2025-01-01T00:00:00Z",
+    "baseline_to": "2026-01-01T00:00:00Z",
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
@@ -204,6 +212,23 @@ ATTACKS: dict[str, Any] = {
     "gateway": _ids("device"),
     "label": lambda house: (f"a={house.secret}", "a'=b", "=", *HOSTILE),
     "Idempotency-Key": lambda _: HOSTILE,
+    "site": lambda _: ("1", *HOSTILE),
+    "building": lambda _: ("1", *HOSTILE),
+    "storey": lambda _: ("1", *HOSTILE),
+    "meter": _ids("meter"),
+    "tariff": _ids("tariff"),
+    "factor": _ids("factor"),
+    "carrier": lambda _: ("gas", *HOSTILE),
+    "weekdays": lambda _: ("", "8", *HOSTILE),
+    "opens": lambda _: ("24:00", "7:00", *HOSTILE),
+    "closes": lambda _: ("00:00", "25:00", *HOSTILE),
+    "method": lambda _: ("mean", *HOSTILE),
+    "heating_base": lambda _: ("nan", "inf", "-1e9", *HOSTILE),
+    "cooling_base": lambda _: ("nan", "inf", "-1e9", *HOSTILE),
+    "baseline_from": lambda _: ("0001-01-01T00:00:00+14:00", "infinity", *HOSTILE),
+    "baseline_to": lambda _: ("9999-12-31T23:59:59-14:00", "infinity", *HOSTILE),
+    "against_from": lambda _: ("0001-01-01T00:00:00+14:00", "infinity", *HOSTILE),
+    "against_to": lambda _: ("9999-12-31T23:59:59-14:00", "infinity", *HOSTILE),
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
@@ -227,10 +252,11 @@ def url_of(operation: Operation, tenant: str, house: House) -> str:
 def query_of(operation: Operation, house: House) -> dict[str, Any]:
     """Good values for the required parameters."""
     query = {}
+    own = OWN | A_YEAR if "/analytics/" in operation.path else OWN
     for where, name, required in operation.parameters:
         if where == "query" and required:
-            assert name in OWN, f"{operation}: register a good value of {name!r} in OWN"
-            query[name] = OWN[name](house) if callable(OWN[name]) else OWN[name]
+            assert name in own, f"{operation}: register a good value of {name!r} in OWN"
+            query[name] = own[name](house) if callable(own[name]) else own[name]
     return query
 
 
@@ -414,6 +440,7 @@ def test_every_parameter_has_an_attack_that_fails(
         ("latest", "space"),
         ("readings", "point"),
         ("dead-letters", "device"),
+        ("analytics/energy", "space"),
         ("live", "device"),
         ("live", "space"),
         ("live", "point"),

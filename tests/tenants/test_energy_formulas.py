@@ -99,7 +99,7 @@ def test_residuals_are_correlated_with_their_neighbours_alone():
 
 
 def test_degree_days_by_hand():
-    """Half a day at 5 °C and half at 20 °C, of bases 15.5 and 18.3: 10.5 / 2 and 1.7 / 2. The mean is 12.5."""
+    """Half a day at 5 °C and half at 20 °C, of bases 15.5 and 18.3: 10.5 / 2 and 1.7 / 2. Mean 12.5."""
     temperatures = np.array([5.0] * 12 + [20.0] * 12)
     (hourly,) = degree_days(temperatures, hours(2026, 1, 19))
     assert (hourly.heating, hourly.cooling) == (pytest.approx(5.25), pytest.approx(0.85))
@@ -136,7 +136,7 @@ DAY_AND_NIGHT = Tariff(0, "EUR", 0.30, (NIGHT,), standing_charge=0.50)
 def test_a_night_across_a_change_of_the_clock(day: tuple[int, ...], night: int, rest: int):
     """1 kWh an hour: night hours at 0.10, the rest at 0.30, and one day's standing charge."""
     of_day = hours(*day)
-    cost = cost_of(np.ones(len(of_day)), of_day, [DAY_AND_NIGHT], standing=True)
+    cost = cost_of(np.ones(len(of_day)), of_day, [DAY_AND_NIGHT], standing=1)
     assert cost is not None
     assert cost.by_period == {"Night": pytest.approx(night * 0.10), "": pytest.approx(rest * 0.30)}
     assert cost.standing == pytest.approx(0.50)
@@ -147,7 +147,7 @@ def test_a_night_across_a_change_of_the_clock(day: tuple[int, ...], night: int, 
 def test_a_night_of_weekdays_ends_on_saturday_morning():
     weekdays = Tariff(0, "EUR", 0.0, (Period("Night", WEEKDAYS, 22 * 60, 6 * 60, 1.0),))
     week = hours(2026, 1, 19, days=7)
-    cost = cost_of(np.ones(len(week)), week, [weekdays], standing=False)
+    cost = cost_of(np.ones(len(week)), week, [weekdays], standing=0)
     assert cost is not None
     assert cost.by_period["Night"] == pytest.approx(5 * 8)  # of Sunday night none, of Friday night all
 
@@ -157,7 +157,7 @@ def test_a_period_that_cuts_an_hour_takes_its_share():
     of_day = hours(2026, 1, 19)
     amounts = np.zeros(24)
     amounts[7], amounts[8] = 4.0, 2.0
-    cost = cost_of(amounts, of_day, [tariff], standing=False)
+    cost = cost_of(amounts, of_day, [tariff], standing=0)
     assert cost is not None
     # Three quarters of 4 kWh and half of 2 kWh at 3.00; the rest at 1.00.
     assert cost.by_period == {"Peak": pytest.approx(12.0), "": pytest.approx(2.0)}
@@ -167,14 +167,14 @@ def test_a_tariff_holds_until_the_next_and_what_is_before_the_first_has_no_price
     first = Tariff(day_of(2026, 1, 20), "EUR", 0.20, standing_charge=1.0)
     second = Tariff(day_of(2026, 1, 22), "EUR", 0.30, standing_charge=2.0)
     days = hours(2026, 1, 19, days=5)
-    cost = cost_of(np.ones(len(days)), days, [second, first], standing=True)
+    cost = cost_of(np.ones(len(days)), days, [second, first], standing=1)
     assert cost is not None
     assert cost.energy == pytest.approx(2 * 24 * 0.20 + 2 * 24 * 0.30)
     assert cost.standing == pytest.approx(2 * 1.0 + 2 * 2.0)
     assert cost.priced == 4 * 24
-    assert cost_of(np.ones(24), hours(2026, 1, 19), [first], standing=True) is None
+    assert cost_of(np.ones(24), hours(2026, 1, 19), [first], standing=1) is None
     # A country that changes its money: only the newest's time is priced.
-    euro = cost_of(np.ones(len(days)), days, [Tariff(0, "BGN", 0.40), second], standing=False)
+    euro = cost_of(np.ones(len(days)), days, [Tariff(0, "BGN", 0.40), second], standing=0)
     assert euro is not None
     assert (euro.currency, euro.priced) == ("EUR", 48)
 

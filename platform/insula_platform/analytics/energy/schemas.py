@@ -7,21 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from insula_platform.analytics.completeness import Completeness
 from insula_tenants.energy.models import Carrier
 
 Unit = Literal["kWh", "m³"]
-
-
-class Completeness(BaseModel):
-    """How much of what was expected is there."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"expected": 8760, "present": 8712, "share": 0.9945}}
-    )
-
-    expected: int = Field(description="Readings that should be there; 0 where nobody said how often.")
-    present: int
-    share: float | None = Field(description="Between 0 and 1; null where nothing was expected.")
 
 
 class Answer(BaseModel):
@@ -64,7 +53,8 @@ class Load(BaseModel):
     hours: int = Field(description="Hours that were measured.")
     mean: float | None = Field(description="kW, or m³/h.")
     base: float | None = Field(
-        description="Base load, kW or m³/h: the 5th percentile of the hours from 0 to 5 o'clock."
+        description="Base load, kW or m³/h: the median over the days of the 2.5th percentile of a day's "
+        "loads."
     )
     base_share: float | None = Field(
         description="What the base load all the time would be of the consumption."
@@ -159,6 +149,7 @@ class MeterEnergy(Consumption):
     submetered: float | None = Field(
         description="What its direct submeters counted of it; null when it has none."
     )
+    problem: str | None = Field(description="Why there is no consumption, where the meter itself is wrong.")
     unmetered: float | None = Field(
         description="What none of its submeters counted: the remainder. Below 0, they count more than it."
     )
@@ -225,6 +216,7 @@ class Profile(Answer):
 
     carrier: Carrier
     unit: Unit
+    name: str | None = Field(description="What it is about; null for several buildings.")
     time_zone: str
     meters: list[int] = Field(description="Whose sum it is.")
     whole: bool
@@ -283,6 +275,7 @@ class DegreeDays(Answer):
     """Heating and cooling degree days of a building's outdoor temperature."""
 
     building: int | None
+    name: str | None = Field(description="The building's.")
     time_zone: str
     outdoor_point: int | None = Field(description="Whose temperature it is; null when nothing measures it.")
     method: Method
@@ -391,6 +384,7 @@ class Baseline(Answer):
 
     carrier: Carrier
     unit: Unit
+    name: str | None = Field(description="What it is about; null for several buildings.")
     time_zone: str
     meters: list[int]
     whole: bool

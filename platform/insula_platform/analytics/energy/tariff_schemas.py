@@ -82,7 +82,9 @@ class NewTariff(BaseModel):
 class Tariff(NewTariff):
     """A tariff."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"id": 1, **_TARIFF}})
+    model_config = ConfigDict(
+        extra="forbid", from_attributes=True, json_schema_extra={"example": {"id": 1, **_TARIFF}}
+    )
 
     id: int
 
@@ -116,7 +118,9 @@ class NewEmissionFactor(BaseModel):
 class EmissionFactor(NewEmissionFactor):
     """An emission factor."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"id": 1, **_FACTOR}})
+    model_config = ConfigDict(
+        extra="forbid", from_attributes=True, json_schema_extra={"example": {"id": 1, **_FACTOR}}
+    )
 
     id: int
 

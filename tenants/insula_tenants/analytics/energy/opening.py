@@ -22,6 +22,10 @@ class OpeningHours:
     closes: int
     """Minutes since midnight; not included. 1440 is the day's end."""
 
+    def opens_on(self, hours: Hours) -> NDArray[np.bool_]:
+        """Whether each hour is on a day on which it opens."""
+        return np.isin(hours.weekday, list(self.weekdays))
+
     def __post_init__(self) -> None:
         """Raises `InvalidInput` when it closes before it opens."""
         if self.closes <= self.opens:
@@ -46,7 +50,7 @@ def open_share(hours: Hours, opening: OpeningHours) -> NDArray[np.float64]:
     """How much of each hour the building is open, 0 to 1."""
     begins, lasts = hours.minute, hours.length * 60
     overlap = np.minimum(begins + lasts, opening.closes) - np.maximum(begins, opening.opens)
-    return np.where(_opens(hours, opening), np.clip(overlap / lasts, 0, 1), 0.0)
+    return np.where(opening.opens_on(hours), np.clip(overlap / lasts, 0, 1), 0.0)
 
 
 def closed_consumption(consumption: NDArray[np.float64], hours: Hours, opening: OpeningHours) -> Closed:
@@ -56,7 +60,7 @@ def closed_consumption(consumption: NDArray[np.float64], hours: Hours, opening: 
     """
     known = ~np.isnan(consumption)
     closed = np.where(known, consumption, 0.0) * (1 - open_share(hours, opening))
-    opens = _opens(hours, opening)
+    opens = opening.opens_on(hours)
     night, weekend = float(closed[opens].sum()), float(closed[~opens].sum())
     whole = float(np.nansum(consumption))
     lasts = hours.length
@@ -67,8 +71,3 @@ def closed_consumption(consumption: NDArray[np.float64], hours: Hours, opening: 
         share=(night + weekend) / whole if whole > 0 else None,
         share_of_time=1 - open_time / float(lasts.sum()) if len(hours) else 0.0,
     )
-
-
-def _opens(hours: Hours, opening: OpeningHours) -> NDArray[np.bool_]:
-    """Whether each hour is on a day on which it opens."""
-    return np.isin(hours.weekday, list(opening.weekdays))

@@ -100,13 +100,13 @@ class Emissions:
 
 
 def cost_of(
-    consumption: NDArray[np.float64], hours: Hours, tariffs: Sequence[Tariff], *, standing: bool
+    consumption: NDArray[np.float64], hours: Hours, tariffs: Sequence[Tariff], *, standing: int
 ) -> Cost | None:
     """What consumption by hour costs, NaN where nobody knows it; None where no tariff holds.
 
-    `standing`: whether the standing charge is due, a local day at a time and by the share of a day that is in
-    the question. An hour that a period cuts is split by time. Where the currency changes, only the newest's
-    time is priced.
+    `standing`: for how many meters the standing charge is due, a local day at a time and by the share of a
+    day that is in the question. An hour that a period cuts is split by time. Where the currency changes, only
+    the newest's time is priced.
     """
     ordered = sorted(tariffs, key=lambda one: one.valid_from)
     in_force = _in_force(hours.day, [one.valid_from for one in ordered])
@@ -125,7 +125,7 @@ def cost_of(
         for name, share, price in _shares(hours, which, tariff):
             amount = float((amounts[which] * share).sum()) * price
             by_period[name] = by_period.get(name, 0.0) + amount
-    charge = _standing(hours, ordered, currency) if standing else 0.0
+    charge = standing * _standing(hours, ordered, currency) if standing else 0.0
     return Cost(currency, by_period, charge, priced)
 
 

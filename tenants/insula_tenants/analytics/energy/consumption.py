@@ -1,0 +1,162 @@
+"""What meters counted, hour by hour."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
+from insula_tenants.analytics.completeness import Completeness, completeness_of
+from insula_tenants.analytics.energy.hours import HOUR, Hours, hours_of
+from insula_tenants.analytics.energy.load import loads_of
+from insula_tenants.analytics.series import Series, load_series
+from insula_tenants.energy.meters import MeterView
+from insula_tenants.energy.units import Unit, factor_of, unit_of
+from insula_tenants.errors import InvalidInput
+from insula_tenants.telemetry.digests import Digests, read_digests
+from insula_tenants.telemetry.read import Buckets
+
+NO_COMPLETENESS = Completeness(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A meter's hours, in kWh or m³."""
+
+    meter: MeterView
+    hours: Hours
+    consumption: NDArray[np.float64]
+    """By hour: what was counted between two readings is spread evenly over the time between. NaN before the
+    first and after the last."""
+    measured: NDArray[np.bool_]
+    """By hour: whether there was a reading in it."""
+    completeness: Completeness
+    problem: str | None = None
+    """Why there is no consumption, where the meter itself is wrong."""
+
+    @property
+    def unit(self) -> Unit:
+        """Of the consumption."""
+        return unit_of(self.meter.carrier)
+
+    @property
+    def total(self) -> float | None:
+        """All that was counted; None where nothing was."""
+        return total_of(self.consumption)
+
+    @property
+    def loads(self) -> NDArray[np.float64]:
+        """By hour, NaN where it was not measured."""
+        return loads_of(self.consumption, self.measured, self.hours)
+
+
+@dataclass(frozen=True, slots=True)
+class AllMetered:
+    """Some meters in a period."""
+
+    meters: Sequence[Metered]
+    complete_until: datetime
+    """All readings before it that were stored when asked are in."""
+
+
+async def load_metered(
+    connection: AsyncConnection[DictRow], meters: Sequence[MeterView], starting: datetime, ending: datetime
+) -> AllMetered:
+    """What the meters counted in `[starting, ending)`, in the order of the meters.
+
+    Exact across resets, rollovers and gaps (`telemetry.read`). Each building's hours follow its own clock.
+    The connection is one of `AsyncDatabases.snapshot`. Raises as `load_series`.
+    """
+    factors, problems = _factors(meters)
+    good = [meter for meter in meters if meter.id in factors]
+    points = [meter.measured_point for meter in good]
+    complete = await completeness_of(connection, points, starting, ending)
+    digested = await read_digests(
+        connection, [point.id for point in points], [(starting, ending)], timedelta(hours=1)
+    )
+    hours: dict[str, Hours] = {}
+    series: dict[int, Series] = {}
+    complete_until = digested.complete_until if good else ending
+    for zone in {_zone(meter) for meter in meters}:
+        hours[zone] = await asyncio.to_thread(hours_of, starting, ending, zone)
+        ids = [meter.point_id for meter in good if _zone(meter) == zone]
+        if ids:
+            loaded = await load_series(connection, ids, starting, ending, Buckets(HOUR, "consumption", zone))
+            series.update(loaded.series)
+            complete_until = min(complete_until, loaded.complete_until)
+
+    def placed() -> list[Metered]:
+        return [
+            Metered(
+                meter,
+                of := hours[_zone(meter)],
+                placed_by_hour(of, series.get(meter.point_id), factors.get(meter.id, 1.0)),
+                measured_hours(of, digested.digests.get(meter.point_id)),
+                complete.get(meter.point_id, NO_COMPLETENESS),
+                problems.get(meter.id),
+            )
+            for meter in meters
+        ]
+
+    return AllMetered(await asyncio.to_thread(placed), complete_until)
+
+
+def placed_by_hour(hours: Hours, series: Series | None, factor: float = 1.0) -> NDArray[np.float64]:
+    """A value for each hour, times `factor`; NaN for those of which the series has none."""
+    values = np.full(len(hours), np.nan)
+    if series is not None and len(series):
+        place = np.searchsorted(hours.buckets, series.times)
+        values[place] = series.values * factor
+    return values
+
+
+def measured_hours(hours: Hours, digests: Digests | None) -> NDArray[np.bool_]:
+    """Whether each hour has a reading, by the first and the last of each hour's of UTC."""
+    measured = np.zeros(len(hours), np.bool_)
+    if digests is not None and len(digests) and len(hours):
+        for times in (digests.firsts, digests.lasts):
+            inside = (times >= hours.starts[0]) & (times < hours.ends[-1])
+            measured[np.searchsorted(hours.starts, times[inside], side="right") - 1] = True
+    return measured
+
+
+def total_of(consumption: NDArray[np.float64]) -> float | None:
+    """The sum; None where no hour is known."""
+    known = ~np.isnan(consumption)
+    return float(consumption[known].sum()) if known.any() else None
+
+
+def added(metered: Iterable[Metered]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The consumption of some meters of the same hours together, and the hours that all of them measured.
+
+    An hour of which one of them knows nothing has what the others counted. There is one at least.
+    """
+    parts = list(metered)
+    stacked = np.stack([one.consumption for one in parts])
+    known = ~np.isnan(stacked)
+    together = np.where(known.any(axis=0), np.where(known, stacked, 0.0).sum(axis=0), np.nan)
+    return together, np.logical_and.reduce([one.measured for one in parts])
+
+
+def _zone(meter: MeterView) -> str:
+    return meter.time_zone or "UTC"
+
+
+def _factors(meters: Iterable[MeterView]) -> tuple[Mapping[int, float], Mapping[int, str]]:
+    """What one of each counter's unit is, by meter, and why there is none for the others."""
+    factors, problems = {}, {}
+    for meter in meters:
+        if meter.kind != "counter":
+            problems[meter.id] = f"point {meter.point_id} is no counter any more: change its kind back"
+            continue
+        try:
+            factors[meter.id] = factor_of(meter.carrier, meter.unit, meter.calorific_value)
+        except InvalidInput as error:
+            problems[meter.id] = error.detail
+    return factors, problems
