@@ -29,6 +29,7 @@ from insula_platform.backfill.uploads import Uploads
 from insula_platform.broker.callbacks import callback_routes
 from insula_platform.broker.decisions import Decisions
 from insula_platform.broker.device_logins import DeviceLogins
+from insula_platform.building_model.routes import router as building_model
 from insula_platform.bundles.routes import router as bundles
 from insula_platform.certificates.routes import lists as certificate_lists
 from insula_platform.certificates.routes import router as certificates
@@ -79,7 +80,6 @@ from insula_platform.signin.reset import router as reset
 from insula_platform.signin.routes import router as signin_routes
 from insula_platform.signin.second import router as second_factor
 from insula_platform.signin.throttle import Throttle
-from insula_platform.spaces.routes import router as spaces
 from insula_platform.state import CurrentPlatform, Platform
 from insula_platform.storage.routes import router as storage
 from insula_platform.twins.routes import router as twins
@@ -221,7 +221,7 @@ def include_routers(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC))
     app.include_router(reference)
     app.mount("/docs/static", StaticFiles(directory=REFERENCE_STATIC))
-    app.include_router(spaces)
+    app.include_router(building_model)
     app.include_router(devices)
     app.include_router(certificates)
     app.include_router(certificate_lists)

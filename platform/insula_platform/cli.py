@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from insula_platform.broker.commands import broker
+from insula_platform.building_model.commands import model
 from insula_platform.bundles.commands import add_bundle_commands
 from insula_platform.clients.commands import client
 from insula_platform.device_imports.commands import add_import_commands
@@ -42,6 +43,7 @@ app.add_typer(operator, name="operator")
 app.add_typer(client, name="client")
 app.add_typer(plan, name="plan")
 app.add_typer(device, name="device")
+app.add_typer(model, name="model")
 app.add_typer(broker, name="broker")
 app.add_typer(storage, name="storage")
 app.add_typer(mail, name="mail")

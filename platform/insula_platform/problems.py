@@ -53,6 +53,11 @@ class Problem(BaseModel):
     quota: str | None = Field(default=None, description="The quota that is used up.", examples=["devices"])
     limit: int | None = Field(default=None, description="What it allows.", examples=[25])
     used: int | None = Field(default=None, description="What is in use.", examples=[25])
+    takes_along: dict[str, int] | None = Field(
+        default=None,
+        description="What stands in what was to be removed: how many of each.",
+        examples=[{"spaces": 3, "devices": 2}],
+    )
     request_id: str | None = Field(default=None, description="Quote it when you report an internal error.")
 
 

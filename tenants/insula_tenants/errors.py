@@ -5,6 +5,7 @@
     InsulaError                       500  internal-error
     ├── NotFound                      404  not-found      (also "not yours": the two look alike)
     ├── Conflict                      409  conflict
+    │   └── TakesAlong                409  takes-along  (in `building_model`; says what would go)
     ├── InvalidInput                  422  invalid-input  (names the field and the fix)
     │   └── RawDropped                422  raw-dropped
     ├── NotAllowed                    403  not-allowed

@@ -94,6 +94,12 @@ def head(tree: str) -> str:
     return revision
 
 
+def revisions_since(tree: str, oldest: str) -> list[str]:
+    """The revisions of a tree from `oldest` on, the newest first."""
+    scripts = ScriptDirectory.from_config(_config(tree))
+    return [script.revision for script in scripts.iterate_revisions("head", oldest, inclusive=True)]
+
+
 def migrate(
     admin_urls: Mapping[str, str],
     service_urls: Mapping[str, str],

@@ -59,6 +59,11 @@ def schema_of(tenant_slug: str) -> str:
     return "tenant_" + check_slug(tenant_slug, field="tenant").replace("-", "_")
 
 
+def slug_of(schema: str) -> str:
+    """The slug of the tenant whose schema this is: a slug has no underscore."""
+    return schema.removeprefix("tenant_").replace("_", "-")
+
+
 class DeviceLogin(NamedTuple):
     """What an MQTT user name of a device says."""
 

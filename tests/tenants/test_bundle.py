@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -13,16 +14,24 @@ from uuid import uuid4
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from benchmarks.bundle import checksum, fill, measure
 from insula_tenants.administration import Administration
 from insula_tenants.audit import SYSTEM, list_entries
 from insula_tenants.broker.passwords import PasswordHash, verify_password
+from insula_tenants.building_model.models import Equipment, Feed, ModelPoint, Zone, ZoneSpace
 from insula_tenants.bundle import archive, export
 from insula_tenants.bundle.export import export_tenant
-from insula_tenants.bundle.manifest import MEMBERS, REBUILT, TABLES, read_manifest
+from insula_tenants.bundle.manifest import (
+    MEMBERS,
+    OLDEST,
+    REBUILT,
+    TABLES,
+    TABLES_OF_OLDEST,
+    read_manifest,
+)
 from insula_tenants.bundle.restore import import_bundle
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.commands.arrivals import read_result, store_result
@@ -35,6 +44,7 @@ from insula_tenants.migrate import migrate
 from insula_tenants.presence.arrivals import NewStatus, store_statuses
 from insula_tenants.registry import create_tenant, resolve_tenant
 from insula_tenants.rollups import refresh_tenant
+from insula_tenants.spaces import Space
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from insula_tenants.twins import change_desired, unpublished
 from tests.conftest import Deployment
@@ -76,6 +86,20 @@ def add_control(session: Session) -> None:
     store_result(session, device_id, result, view.created_at)
     for connected in (True, False):
         store_statuses(session, [NewStatus(device_id, connected, datetime.now(UTC))])
+
+
+def add_model(session: Session) -> None:
+    """What the building has besides its rooms, one part before the whole that it belongs to."""
+    (space,) = session.scalars(select(Space).order_by(Space.id).limit(1))
+    space.iri, space.brick_class, space.area = "https://example.com/é#room", "Conference_Room", 30.5
+    zone, fan, ahu = Zone(name="South"), Equipment(name="Fan"), Equipment(name="AHU", brick_class="AHU")
+    session.add_all([zone, fan])
+    session.flush()
+    session.add(ahu)
+    session.flush()
+    fan.part_of_id, ahu.space_id = ahu.id, space.id
+    session.add(ZoneSpace(zone_id=zone.id, space_id=space.id))
+    session.add_all([Feed(equipment_id=ahu.id, fed_zone_id=zone.id), ModelPoint(name="Air", point_id=1)])
 
 
 def add_oddities(deployment: Deployment, context: TenantContext) -> None:
@@ -121,6 +145,7 @@ def add_oddities(deployment: Deployment, context: TenantContext) -> None:
             )
         )
         add_control(session)
+        add_model(session)
     with deployment.databases.core() as core:
         people = (("olga@example.com", "owner", None), ("vik@example.com", "viewer", '{"sites": [1]}'))
         for email, role, places in people:
@@ -214,6 +239,49 @@ def test_the_restored_tenant_lives_on(
     rows, _ = checksum(deployment.databases, context)
     assert rows == 5_007
     assert checksum(deployment.databases, source)[0] == 5_006
+
+
+def made_older(bundle: Path, older: Path) -> Path:
+    """The same bundle as the first release that knows bundles wrote it."""
+    new_columns = {
+        "sites": {"iri", "latitude", "longitude"},
+        "buildings": {"iri", "brick_class", "area"},
+        "storeys": {"iri", "brick_class"},
+        "spaces": {"iri", "brick_class", "area", "capacity", "comfort_category"},
+    }
+    with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(older, "w") as target:
+        manifest = json.loads(source.read("manifest.json")) | {"schema_version": OLDEST}
+        kept = []
+        for entry in manifest["members"]:
+            name, data = entry["name"], source.read(entry["name"])
+            table = name.removesuffix(".jsonl")
+            if table in set(TABLES) - set(TABLES_OF_OLDEST):
+                continue
+            if table in new_columns:
+                rows = [json.loads(line) for line in data.splitlines()]
+                old = [{key: row[key] for key in row.keys() - new_columns[table]} for row in rows]
+                data = b"".join(json.dumps(row).encode() + b"\n" for row in old)
+            target.writestr(name, data)
+            digest = hashlib.sha256(data).hexdigest()
+            kept.append(entry | {"bytes": len(data), "sha256": digest})
+        target.writestr("manifest.json", json.dumps(manifest | {"members": kept}))
+    return older
+
+
+def test_a_bundle_from_before_the_building_model_comes_in(
+    deployment: Deployment, admins: Administration, source: TenantContext, bundle: Path, tmp_path: Path
+):
+    older = made_older(bundle, tmp_path / "older.zip")
+    assert import_bundle(admins, older, "bundle-older").readings == 5_006
+    returned = content(deployment.databases, context_of(deployment.databases, "bundle-older"))
+    expected = content(deployment.databases, source)
+    for table in set(TABLES_OF_OLDEST) - {"sites", "buildings", "storeys", "spaces"}:
+        assert returned[table] == expected[table], table
+    with deployment.databases.tenant(context_of(deployment.databases, "bundle-older")) as session:
+        (room,) = session.scalars(select(Space).order_by(Space.id).limit(1))
+        assert (room.brick_class, room.area, room.iri) == ("Room", None, None)
+        assert session.scalars(select(Zone)).all() == []
+        session.add(Zone(name="New"))
 
 
 def test_rollups_are_made_anew_after_an_import(deployment: Deployment, admins: Administration, bundle: Path):

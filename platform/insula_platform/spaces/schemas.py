@@ -18,6 +18,14 @@ class Space(BaseModel):
                 "building": "Forum",
                 "site": "Brussels",
                 "time_zone": "Europe/Brussels",
+                "storey_id": 1,
+                "building_id": 1,
+                "site_id": 1,
+                "brick_class": "Conference_Room",
+                "area": 32.5,
+                "capacity": 8,
+                "comfort_category": "II",
+                "iri": None,
             }
         },
     )
@@ -28,3 +36,13 @@ class Space(BaseModel):
     building: str
     site: str
     time_zone: str = Field(description="IANA time zone of the building; local days are derived from it.")
+    storey_id: int
+    building_id: int
+    site_id: int
+    brick_class: str = Field(description="Class of the Brick ontology, such as `Conference_Room`.")
+    area: float | None = Field(description="Net floor area, m²; null when nobody said.")
+    capacity: int | None = Field(description="People that it is meant for; null when nobody said.")
+    comfort_category: str | None = Field(
+        description="`I` to `IV` of EN 16798-1; null when nobody said, which counts as `II`."
+    )
+    iri: str | None = Field(description="Its name in Brick graphs; null: one made of its id.")

@@ -40,12 +40,13 @@ class BuildingNode:
 
 @dataclass(frozen=True, slots=True)
 class StoreyNode:
-    """A floor of a building; `level` orders them, 0 is the ground floor."""
+    """A floor of a building."""
 
     key: str
     name: str
     building: str
-    level: int = 0
+    level: int | None = None
+    """Orders them, 0 is the ground floor; None where the file does not say."""
     brick_class: str = "Storey"
 
 

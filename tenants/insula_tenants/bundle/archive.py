@@ -88,8 +88,8 @@ class Bundle:
         self._members = members
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a member, each with a row."""
-        return _lines(self._members[name], name)
+        """The lines of a member, each with a row; none where an older bundle has no such member."""
+        return _lines(self._members[name], name) if name in self._members else iter(())
 
     def rows(self, name: str) -> Iterator[dict[str, object]]:
         """The objects in the lines of a member."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -41,6 +42,25 @@ TABLES = (
     "presence_changes",
 )
 """Tables of a tenant that go into a bundle row by row, referenced ones before those that refer to them."""
+OLDEST = "0008"
+"""The schema version from which on tables and columns were only ever added: bundles since then are read, what
+they do not have is empty or has its default."""
+TABLES_OF_OLDEST = (
+    "sites",
+    "buildings",
+    "storeys",
+    "spaces",
+    "device_types",
+    "devices",
+    "device_credentials",
+    "points",
+    "sparkplug_metrics",
+    "dead_letters",
+    "twins",
+    "commands",
+    "presence_changes",
+)
+"""Those of `TABLES` that every bundle has."""
 REBUILT = (
     "latest",
     "readings",
@@ -178,15 +198,21 @@ def read_manifest(raw: bytes) -> Manifest:
     return manifest
 
 
+def check_names(manifest: Manifest, tables: Iterable[str]) -> None:
+    """`BundleRefused` where the manifest leaves out the people, or one of these tables."""
+    names = {entry.name for entry in manifest.members}
+    if missing := {MEMBERS, *map(rows_member, tables)} - names:
+        raise BundleRefused(f"{MANIFEST} does not name {', '.join(sorted(missing))}")
+
+
 def _check_members(manifest: Manifest) -> None:
     names = [entry.name for entry in manifest.members]
-    expected = {MEMBERS, *map(rows_member, TABLES)}
+    known = {MEMBERS, *map(rows_member, TABLES)}
     if len(set(names)) < len(names):
         raise BundleRefused(f"{MANIFEST} names a member twice")
-    if missing := expected.difference(names):
-        raise BundleRefused(f"{MANIFEST} does not name {', '.join(sorted(missing))}")
+    check_names(manifest, TABLES_OF_OLDEST)
     for name in names:
-        if name not in expected and not is_month(name):
+        if name not in known and not is_month(name):
             raise BundleRefused(f"{MANIFEST} names {name!r}, which is no member of a bundle")
     if sum(entry.rows for entry in manifest.months) != manifest.readings.rows:
         raise BundleRefused(f"{MANIFEST}: the rows of the months are not those of all readings")

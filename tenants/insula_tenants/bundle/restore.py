@@ -31,11 +31,20 @@ from insula_tenants.administration import Administration
 from insula_tenants.audit import SYSTEM, Actor
 from insula_tenants.bundle.archive import Bundle, open_bundle
 from insula_tenants.bundle.export import Progress, no_progress
-from insula_tenants.bundle.manifest import MEMBERS, TABLES, BundleRefused, Manifest, month_of, rows_member
+from insula_tenants.bundle.manifest import (
+    MEMBERS,
+    OLDEST,
+    TABLES,
+    BundleRefused,
+    Manifest,
+    check_names,
+    month_of,
+    rows_member,
+)
 from insula_tenants.bundle.readings import copy_in, rebuild_latest, totals_of
 from insula_tenants.bundle.rows import advance_identities, insert_lines
 from insula_tenants.errors import Conflict, InvalidInput
-from insula_tenants.migrate import head, publish_version
+from insula_tenants.migrate import head, publish_version, revisions_since
 from insula_tenants.names import OWNER_ROLE, check_slug, schema_of
 from insula_tenants.registry.creation import build_schema
 from insula_tenants.settings import MAIN
@@ -123,11 +132,15 @@ def _check_name(name: str) -> str:
 
 
 def _check_version(manifest: Manifest) -> None:
-    if manifest.schema_version != head("tenant"):
+    """A bundle of this release has all tables, an older one may lack those that were added since."""
+    versions = revisions_since("tenant", OLDEST)
+    if manifest.schema_version not in versions:
         raise BundleRefused(
-            f"it is of schema version {manifest.schema_version!r}, this release reads {head('tenant')}: "
-            "export it anew from a deployment of this release"
+            f"it is of schema version {manifest.schema_version!r}, this release reads {versions[-1]} to "
+            f"{versions[0]}: export it anew from a deployment of such a release"
         )
+    if manifest.schema_version == versions[0]:
+        check_names(manifest, TABLES)
 
 
 @contextmanager
@@ -181,9 +194,10 @@ def _load(prepared: Connection, slug: str, bundle: Bundle, progress: Progress) -
     connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     # The bundle's rows are written with the tenant's rights: they reach its own tables and nothing else.
     _act_as(connection, schema, schema)
+    older = bundle.manifest.schema_version != head("tenant")
     for table in TABLES:
         progress(table, 0, bundle.manifest.readings.rows)
-        insert_lines(connection, table, bundle.lines(rows_member(table)))
+        insert_lines(connection, table, bundle.lines(rows_member(table)), older=older)
     _load_readings(connection, bundle, progress)
     _act_as(connection, OWNER_ROLE, schema)
     advance_identities(connection)

@@ -40,18 +40,24 @@ def lines_of(connection: psycopg.Connection, table: str) -> Iterator[bytes]:
             yield line.encode() + b"\n"
 
 
-def insert_lines(connection: psycopg.Connection, table: str, lines: Iterable[bytes]) -> int:
+def insert_lines(
+    connection: psycopg.Connection, table: str, lines: Iterable[bytes], *, older: bool = False
+) -> int:
     """Insert a row for each line, ids as they are; returns the rows.
 
-    Raises `BundleRefused` for lines that are no such row.
+    With `older` the lines may lack columns that were added since: those get their defaults. Which ones is
+    told by the first line, as an export writes the same of each row. Raises `BundleRefused` for lines that
+    are no such row.
     """
-    names = [sql.Identifier(name) for (name,) in connection.execute(_COLUMNS, (table,))]
-    statement = sql.SQL(
-        "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
-        " SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %b::jsonb)"
-    ).format(table=sql.Identifier(table), columns=sql.SQL(", ").join(names))
+    names = [name for (name,) in connection.execute(_COLUMNS, (table,))]
+    statement = None if older else _insertion(table, names)
     rows = 0
     for batch in _batches(lines):
+        if statement is None:
+            told = parse_line(batch[0], table)
+            if "id" not in told:
+                raise BundleRefused(f"a row of {table} has no id")
+            statement = _insertion(table, [name for name in names if name in told])
         array = b"[" + b",".join(batch) + b"]"
         try:
             inserted = connection.execute(statement, (array.decode(),)).rowcount
@@ -61,6 +67,13 @@ def insert_lines(connection: psycopg.Connection, table: str, lines: Iterable[byt
             raise BundleRefused(f"the lines of {table} are not one row each")
         rows += inserted
     return rows
+
+
+def _insertion(table: str, columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(
+        "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
+        " SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %b::jsonb)"
+    ).format(table=sql.Identifier(table), columns=sql.SQL(", ").join(map(sql.Identifier, columns)))
 
 
 def advance_identities(connection: psycopg.Connection) -> None:

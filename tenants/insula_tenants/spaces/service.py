@@ -25,6 +25,15 @@ class SpaceView(NamedTuple):
     building: str
     site: str
     time_zone: str
+    storey_id: int
+    building_id: int
+    site_id: int
+    brick_class: str
+    area: float | None
+    """Net floor area, m²."""
+    capacity: int | None
+    comfort_category: str | None
+    iri: str | None
 
     @property
     def path(self) -> str:
@@ -56,6 +65,14 @@ def list_spaces(session: Session, *, within: Collection[int] | None = None) -> l
             Building.name.label("building"),
             Site.name.label("site"),
             Building.time_zone,
+            Space.storey_id,
+            Storey.building_id,
+            Building.site_id,
+            Space.brick_class,
+            Space.area,
+            Space.capacity,
+            Space.comfort_category,
+            Space.iri,
         )
         .join(Storey, Storey.id == Space.storey_id)
         .join(Building, Building.id == Storey.building_id)
@@ -64,7 +81,7 @@ def list_spaces(session: Session, *, within: Collection[int] | None = None) -> l
     )
     if within is not None:
         query = query.where(Space.id.in_(within))
-    return [SpaceView(*row) for row in session.execute(query)]
+    return [SpaceView._make(row) for row in session.execute(query)]
 
 
 def find_space(session: Session, path: str) -> int:
