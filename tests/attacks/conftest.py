@@ -307,7 +307,7 @@ def waiting_of(deployment: Deployment, context: TenantContext, secret: str, key:
 def metered_of(session: Session, secret: str, space: int | None) -> tuple[int, int, int]:
     """A meter of the space, or of an equipment that stands nowhere; a tariff and an emission factor."""
     counter = NewPoint("energy", "Electrical_Energy_Usage_Sensor", "kWh", "counter")
-    create_device(session, f"{secret}-counter", name=f"Counter {secret}", space_id=space, points=[counter])
+    create_device(session, f"{secret}-counter", name=f"Counter {secret}", points=[counter])
     point = list_points(session, device=f"{secret}-counter")[0].id
     pump = Equipment(name=f"Pump {secret}")
     session.add(pump)
