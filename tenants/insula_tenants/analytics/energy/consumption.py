@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from insula_tenants.analytics.series import Series, load_series
 from insula_tenants.energy.meters import MeterView
 from insula_tenants.energy.units import Unit, factor_of, unit_of
 from insula_tenants.errors import InvalidInput
-from insula_tenants.telemetry.digests import Digests, read_digests
 from insula_tenants.telemetry.read import Buckets
+from insula_tenants.telemetry.registers import read_registers
 
 NO_COMPLETENESS = Completeness(0, 0)
 
@@ -77,53 +77,58 @@ async def load_metered(
     good = [meter for meter in meters if meter.id in factors]
     points = [meter.measured_point for meter in good]
     complete = await completeness_of(connection, points, starting, ending)
-    digested = await read_digests(
-        connection, [point.id for point in points], [(starting, ending)], timedelta(hours=1)
-    )
     hours: dict[str, Hours] = {}
-    series: dict[int, Series] = {}
-    complete_until = digested.complete_until if good else ending
+    counted: dict[int, NDArray[np.float64]] = {}
+    measured: dict[int, NDArray[np.bool_]] = {}
+    complete_until = ending
     for zone in {_zone(meter) for meter in meters}:
-        hours[zone] = await asyncio.to_thread(hours_of, starting, ending, zone)
+        of = hours[zone] = await asyncio.to_thread(hours_of, starting, ending, zone)
         ids = [meter.point_id for meter in good if _zone(meter) == zone]
-        if ids:
-            loaded = await load_series(connection, ids, starting, ending, Buckets(HOUR, "consumption", zone))
-            series.update(loaded.series)
-            complete_until = min(complete_until, loaded.complete_until)
-
-    def placed() -> list[Metered]:
-        return [
+        if not ids:
+            continue
+        readings = await load_series(connection, ids, starting, ending, Buckets(HOUR, "count", zone))
+        complete_until = min(complete_until, readings.complete_until)
+        measured |= {point: ~np.isnan(placed_by_hour(of, one)) for point, one in readings.series.items()}
+        counted |= await _counted(connection, ids, starting, ending, of)
+    nothing = {zone: np.full(len(of), np.nan) for zone, of in hours.items()}
+    return AllMetered(
+        [
             Metered(
                 meter,
-                of := hours[_zone(meter)],
-                placed_by_hour(of, series.get(meter.point_id), factors.get(meter.id, 1.0)),
-                measured_hours(of, digested.digests.get(meter.point_id)),
+                hours[zone := _zone(meter)],
+                counted.get(meter.point_id, nothing[zone]) * factors.get(meter.id, 1.0),
+                measured.get(meter.point_id, np.zeros(len(hours[zone]), np.bool_)),
                 complete.get(meter.point_id, NO_COMPLETENESS),
                 problems.get(meter.id),
             )
             for meter in meters
-        ]
+        ],
+        complete_until,
+    )
 
-    return AllMetered(await asyncio.to_thread(placed), complete_until)
+
+async def _counted(
+    connection: AsyncConnection[DictRow],
+    points: Sequence[int],
+    starting: datetime,
+    ending: datetime,
+    of: Hours,
+) -> dict[int, NDArray[np.float64]]:
+    """By point, what it counted in each hour, in its own unit."""
+    registers = await read_registers(connection, points, starting, ending, of.buckets.tolist())
+    if registers is not None:
+        return {point: one.spread(of.edges) for point, one in registers.items()} if len(of) else {}
+    loaded = await load_series(
+        connection, points, starting, ending, Buckets(HOUR, "consumption", of.time_zone)
+    )
+    return {point: placed_by_hour(of, one) for point, one in loaded.series.items()}
 
 
-def placed_by_hour(hours: Hours, series: Series | None, factor: float = 1.0) -> NDArray[np.float64]:
-    """A value for each hour, times `factor`; NaN for those of which the series has none."""
+def placed_by_hour(hours: Hours, series: Series) -> NDArray[np.float64]:
+    """A value for each hour; NaN for those of which the series has none."""
     values = np.full(len(hours), np.nan)
-    if series is not None and len(series):
-        place = np.searchsorted(hours.buckets, series.times)
-        values[place] = series.values * factor
+    values[np.searchsorted(hours.buckets, series.times)] = series.values
     return values
-
-
-def measured_hours(hours: Hours, digests: Digests | None) -> NDArray[np.bool_]:
-    """Whether each hour has a reading, by the first and the last of each hour's of UTC."""
-    measured = np.zeros(len(hours), np.bool_)
-    if digests is not None and len(digests) and len(hours):
-        for times in (digests.firsts, digests.lasts):
-            inside = (times >= hours.starts[0]) & (times < hours.ends[-1])
-            measured[np.searchsorted(hours.starts, times[inside], side="right") - 1] = True
-    return measured
 
 
 def total_of(consumption: NDArray[np.float64]) -> float | None:

@@ -50,6 +50,11 @@ class Hours:
         return len(self.starts)
 
     @property
+    def edges(self) -> NDArray[np.int64]:
+        """Where each begins, and the last one ends."""
+        return np.append(self.starts, self.ends[-1:])
+
+    @property
     def length(self) -> NDArray[np.float64]:
         """How long each is, in hours: 1, but where the question or a change of the clock cuts it."""
         return (self.ends - self.starts) / (60 * _MINUTE)
