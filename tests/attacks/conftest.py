@@ -27,6 +27,8 @@ from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
 from insula_tenants.building_model.models import Equipment
+from insula_tenants.building_model.changes import create_thing
+from insula_tenants.building_model.views import Reference
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, NewPoint, create_device, list_points, set_password
@@ -37,7 +39,7 @@ from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
 from insula_tenants.presence.arrivals import NewStatus, store_statuses
 from insula_tenants.quotas import put_quotas
-from insula_tenants.spaces import ensure_space
+from insula_tenants.spaces import Building, Space, Storey, ensure_space
 from insula_tenants.telemetry.dead_letters import Which, list_letters
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from insula_tenants.twins import change_desired
@@ -95,6 +97,14 @@ class House:
     """One that measures the space, with the word in its name, as the next two."""
     tariff: int
     factor: int
+    site: int
+    building: int
+    storey: int
+    """Where its space is."""
+    zone: int
+    """A zone of the space, with the word for a name; so are the next two."""
+    equipment: int
+    model_point: int
 
 
 @pytest.fixture(scope="session")
@@ -213,7 +223,8 @@ def _furnish(
     waiting = waiting_of(deployment, context, secret, enrolment[-1])
     with deployment.databases.tenant(context) as session:
         metered = metered_of(session, secret, space)
-    rest = (*people, *program, *sign_on, *enrolment, waiting, *metered)
+        parts = parts_of(session, space, secret)
+    rest = (*people, *program, *sign_on, *enrolment, waiting, *metered, *parts)
     return House(context, device, secret, value, point, space, letter, export, command, *rest)
 
 
@@ -293,6 +304,18 @@ def enrolment_of(core: Session, context: TenantContext, secret: str) -> tuple[UU
     core.flush()
     core.add(ClaimCode(code_hash=f"hash of {secret}", batch_id=batch.id, number=1))
     return batch.id, upload.id, key.id
+
+
+def parts_of(session: Session, space: int, secret: str) -> tuple[int, int, int, int, int, int]:
+    """Site, building and storey of the space, and a zone, an equipment and a point of the model for it."""
+    storey = session.get_one(Storey, session.get_one(Space, space).storey_id)
+    building = session.get_one(Building, storey.building_id)
+    place = Reference("space", space)
+    names = {"name": f"Part {secret}"}
+    zone = create_thing(session, "zone", names | {"spaces": [space]})
+    equipment = create_thing(session, "equipment", names | {"location": place})
+    point = create_thing(session, "model-point", names | {"of": place})
+    return building.site_id, building.id, storey.id, zone, equipment, point
 
 
 def waiting_of(deployment: Deployment, context: TenantContext, secret: str, key: UUID) -> UUID:

@@ -16,6 +16,7 @@ import httpx
 import psycopg
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from insula_platform.access import policy
 from insula_platform.access.keys import new_key
@@ -24,6 +25,8 @@ from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.models import Client, fingerprint
 from insula_platform.people import Account, add_member, place_member
 from insula_tenants.audit import SYSTEM
+from insula_tenants.building_model.changes import create_thing
+from insula_tenants.building_model.kinds import MODELS
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.devices import (
     NewPoint,
@@ -39,7 +42,7 @@ from insula_tenants.telemetry.dead_letters import Which, find_letter, list_lette
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from insula_tenants.twins import change_desired
 from tests.attacks.api import Operation
-from tests.attacks.conftest import House, enrolment_of, metered_of, waiting_of
+from tests.attacks.conftest import House, enrolment_of, metered_of, parts_of, waiting_of
 from tests.attacks.test_api import IN_A_TENANT, OWN, query_of, told, url_of
 from tests.conftest import Deployment
 from tests.platform.conftest import ALL_SCOPES, Live
@@ -47,7 +50,10 @@ from tests.platform.conftest import ALL_SCOPES, Live
 READ_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REACHED = [one for one in IN_A_TENANT if policy.WITHIN_PLACES.issuperset(one.scopes)]
 """Operations that a grant for some places has the scopes for."""
-NAMES = {"device", "letter_id", "meter", "point", "point_id", "space"}
+NAMES = {
+    *("device", "letter_id", "meter", "point", "point_id", "space", "storey", "building", "site"),
+    *("space_id", "storey_id", "building_id", "site_id", "zone_id", "equipment_id", "model_point_id"),
+}
 """Parameters that name something which stands somewhere."""
 
 
@@ -58,7 +64,7 @@ class Buildings:
     mine: House
     other: House
     nowhere: House
-    """No building: a device of which nobody said where it is."""
+    """A device of which nobody said where it is, and a building without any."""
     building: int
 
 
@@ -72,24 +78,28 @@ def buildings(live: Live) -> Buildings:
     with deployment.databases.tenant(deployment.acme) as session:
         query = select(Building.id).where(Building.name == "Building nutmeg")
         building = session.scalars(query).one()
+        # The one site that the grant sees has a name that all buildings on it have in common.
+        session.get_one(Site, mine.site).iri = "https://example.com/nutmeg"
     return Buildings(mine, other, nowhere, building)
 
 
 def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = True) -> House:
     context, device = deployment.acme, f"{word}-meter"
     with deployment.databases.tenant(context) as session:
-        space = None
-        if placed:
-            space = ensure_space(
-                session,
-                site="Campus",
-                building=f"Building {word}",
-                time_zone="Europe/Brussels",
-                storey="Ground floor",
-                level=0,
-                name=f"Room {word}",
-            )
-        create_device(session, device, name=f"Meter {word}", space_id=space, points=[NewPoint("power")])
+        space = ensure_space(
+            session,
+            site="Campus" if placed else f"Site {word}",
+            building=f"Building {word}",
+            time_zone="Europe/Brussels",
+            storey="Ground floor",
+            level=0,
+            name=f"Room {word}",
+        )
+        standing = space if placed else None
+        create_device(session, device, name=f"Meter {word}", space_id=standing, points=[NewPoint("power")])
+        parts = parts_of(session, space, word)
+        if word == "saffron":  # the grant sees the campus, so the name of the house's site is another's
+            parts = (create_thing(session, "site", {"name": f"Site {word}"}), *parts[1:])
         set_password(session, device, f"password {word}")
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": word}), actor=SYSTEM).id
@@ -113,7 +123,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             "secret": word,
             "value": value,
             "point": point,
-            "space": space or 2**30,
+            "space": space,
             "letter": letter,
             "command": command,
             "batch": batch_id,
@@ -124,6 +134,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             "factor": factor,
             "enrolment": waiting_of(deployment, context, word, key),
         }
+        | dict(zip(("site", "building", "storey", "zone", "equipment", "model_point"), parts, strict=True))
     )
 
 
@@ -338,6 +349,52 @@ CHANGES: dict[str, tuple[Callable[[House], Any], dict[str, str], Callable[[httpx
         _refused,
     ),
     "PATCH /api/v1/tenants/{tenant}/emission-factors/{factor}": (lambda _: {"factor": 0}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/sites": (lambda _: {"name": "New"}, {}, _refused),
+    "PATCH /api/v1/tenants/{tenant}/sites/{site_id}": (lambda _: {"name": "Intruded"}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/buildings": (
+        lambda house: {"name": "New", "site_id": house.site, "time_zone": "UTC"},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/buildings/{building_id}": (lambda _: {"name": "Intruded"}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/storeys": (
+        lambda house: {"name": "New", "building_id": house.building},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/storeys/{storey_id}": (lambda _: {"name": "Intruded"}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/spaces": (
+        lambda house: {"name": "New", "storey_id": house.storey},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/spaces/{space_id}": (lambda _: {"name": "Intruded"}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/zones": (
+        lambda house: {"name": "New", "spaces": [house.space]},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/zones/{zone_id}": (lambda _: {"name": "Intruded"}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/equipment": (
+        lambda house: {"name": "New", "location": {"kind": "space", "id": house.space}},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/equipment/{equipment_id}": (
+        lambda _: {"name": "Intruded"},
+        {},
+        _refused,
+    ),
+    "POST /api/v1/tenants/{tenant}/model-points": (
+        lambda house: {"name": "New", "of": {"kind": "space", "id": house.space}},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/model-points/{model_point_id}": (
+        lambda _: {"name": "Intruded"},
+        {},
+        _refused,
+    ),
     "POST /api/v1/tenants/{tenant}/dead-letters/replay": (
         lambda _: None,
         {"reason": "unknown_device"},
@@ -352,11 +409,22 @@ CHANGES: dict[str, tuple[Callable[[House], Any], dict[str, str], Callable[[httpx
 """What is sent to touch another building, with which query, and whether the answer says that it did not."""
 
 
+def parts_there(session: Session) -> list[str]:
+    """Every row of the building model, as text."""
+    return [
+        str(row)
+        for model in MODELS.values()
+        for row in session.execute(select(*model.__table__.columns).order_by(model.id))
+    ]
+
+
 @pytest.mark.parametrize("operation", [one for one in REACHED if one.method != "get"], ids=str)
 def test_nothing_is_changed_in_another_building(
     http: httpx.Client, live: Live, buildings: Buildings, token: str, operation: Operation
 ):
     body, query, is_refusal = CHANGES.get(str(operation), (lambda _: None, {}, _refused))
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        before = parts_there(session)
     for house in (buildings.other, buildings.nowhere):
         answer = ask(http, operation, token, house, body(house), **query)
         assert is_refusal(answer), (
@@ -371,6 +439,7 @@ def test_nothing_is_changed_in_another_building(
             device = find_device(session, house.device)
             assert (device.name, device.state) == (f"Meter {house.secret}", "active")
             assert [one.state for one in list_credentials(session, "acme", house.device)] == ["good"]
+            assert parts_there(session) == before
 
 
 def test_in_their_own_building_they_store_and_discard(
