@@ -26,8 +26,8 @@ from insula_platform.people import Account, add_member, create_account
 from insula_platform.scim.models import ScimGroup, ScimGroupMember, ScimUser
 from insula_platform.settings import PlatformSettings
 from insula_tenants.audit import SYSTEM
-from insula_tenants.building_model.models import Equipment
 from insula_tenants.building_model.changes import create_thing
+from insula_tenants.building_model.models import Equipment
 from insula_tenants.building_model.views import Reference
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
@@ -182,9 +182,8 @@ def _furnish(
             create_device(session, f"other-{number:02}", name="Other", points=[NewPoint("power")])
             space = _space(session, secret, f"Room {number} {secret}")
         space = _space(session, secret, f"Room {secret}")
-        create_device(
-            session, device, name=f"Meter {secret}", space_id=space, points=[NewPoint("temperature")]
-        )
+        points = [NewPoint("temperature", "Zone_Air_Temperature_Sensor")]
+        create_device(session, device, name=f"Meter {secret}", space_id=space, points=points)
         set_password(session, device, f"password {secret}")
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": secret}), actor=SYSTEM).id

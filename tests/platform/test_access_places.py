@@ -96,7 +96,9 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             name=f"Room {word}",
         )
         standing = space if placed else None
-        create_device(session, device, name=f"Meter {word}", space_id=standing, points=[NewPoint("power")])
+        # Its class makes it tell of the room's comfort, too.
+        points = [NewPoint("power", "Zone_Air_Temperature_Sensor")]
+        create_device(session, device, name=f"Meter {word}", space_id=standing, points=points)
         parts = parts_of(session, space, word)
         if word == "saffron":  # the grant sees the campus, so the name of the house's site is another's
             parts = (create_thing(session, "site", {"name": f"Site {word}"}), *parts[1:])
@@ -104,7 +106,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": word}), actor=SYSTEM).id
         change_desired(session, device, {"text": word})
-        meter, tariff, factor = metered_of(session, word, space)
+        meter, tariff, factor = metered_of(session, word, standing)
     batch = TenantBatch(context, {(point, round(READ_AT.timestamp() * 1e6)): value})
     batch.dead_letters.append(NewDeadLetter(READ_AT, f"t/{word}", device, "reason", word, word.encode()))
     with psycopg.connect(deployment.service_url, autocommit=True) as connection:

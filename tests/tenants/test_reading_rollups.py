@@ -9,6 +9,7 @@ from itertools import pairwise
 from math import isclose
 from random import Random
 from statistics import fmean
+from struct import pack
 from typing import get_args
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from insula_tenants.errors import RawDropped
 from insula_tenants.telemetry.aggregates import Aggregate
 from insula_tenants.telemetry.buckets import Width, bucket_starts, instant, microseconds
+from insula_tenants.telemetry.packed import _unpacked
 from insula_tenants.telemetry.read import Buckets, Row
 from tests.conftest import Deployment
 from tests.tenants.reading import NOTHING, House
@@ -167,6 +169,15 @@ def test_answers_say_what_they_were_served_from(house: House):
     assert served(DAY) == ("1d", "1h", "15m", "raw")
     house.reach(NOTHING)
     assert served(DAY) == ("raw",)
+
+
+def test_what_comes_packed_is_put_in_order():
+    """Parallel workers of the database each pack a part."""
+    second = 1_000_000
+    rows = [(2 * second, 7.5), (second, -1.25), (3 * second, 0.0)]
+    times, values = _unpacked(b"".join(pack(">qd", *row) for row in rows))
+    assert [instant(int(time)) for time in times] == [NOTHING + timedelta(seconds=one) for one in (1, 2, 3)]
+    assert values.tolist() == [-1.25, 7.5, 0.0]
 
 
 def test_raw_pages_are_parts_of_the_whole(house: House):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from insula_platform.analytics.comfort import schemas
 from insula_platform.analytics.comfort.schemas import Comfort, ComfortHours, HourComfort, SpaceComfort
 from insula_platform.analytics.completeness import Completeness as ShownCompleteness
-from insula_tenants.analytics.comfort.answers import Asked, HourlyComfort, RoomComfort
+from insula_tenants.analytics.comfort.answers import HourlyComfort, HoursAsked, RoomComfort
 from insula_tenants.analytics.comfort.assumptions import Assumption
 from insula_tenants.analytics.comfort.categories import CATEGORIES, GRADES, Bands, Grade, grades_of
 from insula_tenants.analytics.completeness import Completeness, together
@@ -24,7 +24,7 @@ Complete = Mapping[int, Completeness]
 Column = list[float | None]
 
 
-def comfort(found: Sequence[RoomComfort], complete: Complete, asked: Asked, until: datetime) -> Comfort:
+def comfort(found: Sequence[RoomComfort], complete: Complete, asked: HoursAsked, until: datetime) -> Comfort:
     """The answer about some rooms."""
     return Comfort(
         spaces=[_space(one, complete, asked) for one in found],
@@ -34,7 +34,7 @@ def comfort(found: Sequence[RoomComfort], complete: Complete, asked: Asked, unti
     )
 
 
-def hours(found: HourlyComfort, complete: Complete, asked: Asked, until: datetime) -> ComfortHours:
+def hours(found: HourlyComfort, complete: Complete, asked: HoursAsked, until: datetime) -> ComfortHours:
     """The answer about one room, hour by hour."""
     return ComfortHours(
         space=found.room.space,
@@ -49,7 +49,22 @@ def hours(found: HourlyComfort, complete: Complete, asked: Asked, until: datetim
     )
 
 
-def _space(found: RoomComfort, complete: Complete, asked: Asked) -> SpaceComfort:
+def no_hours(asked: HoursAsked, until: datetime) -> ComfortHours:
+    """The answer about a space that has no sensor which tells, or that is not there."""
+    return ComfortHours(
+        space=None,
+        name=None,
+        time_zone=None,
+        category=None,
+        hours=[],
+        occupied=_occupied(asked),
+        assumed=[],
+        completeness=_shown(()),
+        complete_until=until,
+    )
+
+
+def _space(found: RoomComfort, complete: Complete, asked: HoursAsked) -> SpaceComfort:
     room, summary = found.room, found.summary
     points = {point.id for point in room.measured(occupancy=asked.measured)}
     of = schemas
@@ -121,7 +136,7 @@ def _grades(values: NDArray[np.float64], bands: Bands) -> list[Grade | None]:
     return [GRADES[grade] if grade >= 0 else None for grade in grades_of(values, bands).tolist()]
 
 
-def _occupied(asked: Asked) -> schemas.Occupied:
+def _occupied(asked: HoursAsked) -> schemas.Occupied:
     schedule = asked.schedule
     return schemas.Occupied(
         by="measured" if asked.measured else "schedule",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
@@ -18,12 +19,12 @@ from insula_platform.analytics.comfort.schemas import Comfort, ComfortHours
 from insula_platform.analytics.questions import Asked, Question
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.state import CurrentPlatform
-from insula_tenants.analytics.comfort.answers import Asked as Occupancy
-from insula_tenants.analytics.comfort.answers import comfort_by_hour, comfort_of
+from insula_tenants.analytics.comfort.answers import HoursAsked, comfort_by_hour, comfort_of
 from insula_tenants.analytics.comfort.clock import Schedule
 from insula_tenants.analytics.comfort.rooms import Read, Room, find_rooms, read_rooms
 from insula_tenants.analytics.completeness import Completeness, completeness_of
-from insula_tenants.errors import InvalidInput, NotFound
+from insula_tenants.errors import InvalidInput
+from insula_tenants.telemetry.buckets import EARLIEST
 
 router = APIRouter(prefix="/api/v1/tenants/{tenant}/analytics", tags=["Comfort"], responses=PROBLEM_RESPONSES)
 
@@ -55,11 +56,14 @@ def _counted(
             examples=["12345"],
         ),
     ] = "12345",
-) -> Occupancy:
-    return Occupancy(asked.starting, asked.ending, Schedule.of(hours, days), measured=occupied == "measured")
+) -> HoursAsked:
+    # Nothing is older, and what would be a week before the year 1 is no time.
+    starting = max(asked.starting, EARLIEST)
+    ending = max(asked.ending, starting)
+    return HoursAsked(starting, ending, Schedule.of(hours, days), measured=occupied == "measured")
 
 
-Counted = Annotated[Occupancy, Depends(_counted)]
+Counted = Annotated[HoursAsked, Depends(_counted)]
 
 
 @router.get("/comfort")
@@ -81,25 +85,30 @@ async def get_comfort(
     return presentation.comfort(found, complete, counted, read.complete_until)
 
 
-@router.get("/comfort/hours")
+@router.get("/comfort/hours", response_model=ComfortHours)
 async def get_comfort_hours(
     access: Annotated[Access, Requires("readings:read")],
     platform: CurrentPlatform,
     asked: Asked,
     counted: Counted,
-) -> ComfortHours:
-    """Comfort of one space, hour by hour, for a year at most. `space` says which."""
-    if asked.where.space is None:
-        raise InvalidInput("space", "say which space: `space` is its id")
+    space: Annotated[int, Query(ge=1, lt=2**31, description="The space.")],  # noqa: ARG001 - `asked` has it
+) -> Response:
+    """Comfort of one space, hour by hour, for a year at most."""
     if asked.ending - asked.starting > LONGEST_SERIES:
         raise InvalidInput("from", "ask for a year of hours at most")
     async with platform.async_databases.snapshot(access.context) as connection:
         rooms = await _rooms(access, connection, asked)
-        if not rooms:
-            raise NotFound(f"there is no space {asked.where.space} with a temperature or CO2 sensor")
         read, complete = await _read(connection, rooms, counted)
-    found = await asyncio.to_thread(comfort_by_hour, rooms[0], read, counted)
-    return await asyncio.to_thread(presentation.hours, found, complete, counted, read.complete_until)
+
+    def answer() -> str:
+        until = read.complete_until
+        if not rooms:
+            return presentation.no_hours(counted, until).model_dump_json()
+        found = comfort_by_hour(rooms[0], read, counted)
+        return presentation.hours(found, complete, counted, until).model_dump_json()
+
+    # A year of hours is 3 MB: written where it is computed, the event loop has nothing to do with it.
+    return Response(await asyncio.to_thread(answer), media_type="application/json")
 
 
 async def _rooms(access: Access, connection: AsyncConnection[DictRow], asked: Question) -> list[Room]:
@@ -108,7 +117,7 @@ async def _rooms(access: Access, connection: AsyncConnection[DictRow], asked: Qu
 
 
 async def _read(
-    connection: AsyncConnection[DictRow], rooms: Sequence[Room], counted: Occupancy
+    connection: AsyncConnection[DictRow], rooms: Sequence[Room], counted: HoursAsked
 ) -> tuple[Read, Mapping[int, Completeness]]:
     """What the rooms' sensors read, and how complete it is, by point."""
     starting, ending = counted.starting, counted.ending

@@ -302,10 +302,12 @@ class ComfortHours(BaseModel):
         }
     )
 
-    space: int
-    name: str
-    time_zone: str
-    category: Category
+    space: int | None = Field(
+        description="Null where there is no such space, or it has no temperature and no CO2 sensor."
+    )
+    name: str | None
+    time_zone: str | None
+    category: Category | None
     hours: list[HourComfort] = Field(description="All hours of the period up to `complete_until`.")
     occupied: Occupied
     assumed: list[Assumption]

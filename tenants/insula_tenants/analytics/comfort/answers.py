@@ -25,7 +25,7 @@ from insula_tenants.analytics.comfort.summary import Summary, summarize
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HoursAsked:
     """From when to when, and which hours count."""
 
     starting: datetime
@@ -61,13 +61,13 @@ class HourlyComfort:
     assumed: Sequence[Assumption]
 
 
-def comfort_of(rooms: Sequence[Room], read: Read, asked: Asked) -> list[RoomComfort]:
+def comfort_of(rooms: Sequence[Room], read: Read, asked: HoursAsked) -> list[RoomComfort]:
     """The comfort of each room over its occupied hours, up to what has been read."""
     clocks = _Clocks(read, asked)
     return [_comfort_of(room, read, asked, clocks) for room in rooms]
 
 
-def comfort_by_hour(room: Room, read: Read, asked: Asked) -> HourlyComfort:
+def comfort_by_hour(room: Room, read: Read, asked: HoursAsked) -> HourlyComfort:
     """The comfort of a room in each hour, up to what has been read."""
     clocks = _Clocks(read, asked)
     hours = clocks.hours(room.time_zone)
@@ -88,7 +88,7 @@ def comfort_by_hour(room: Room, read: Read, asked: Asked) -> HourlyComfort:
 class _Clocks:
     """Hours by time zone, and the weather there by sensor: many rooms have the same."""
 
-    def __init__(self, read: Read, asked: Asked) -> None:
+    def __init__(self, read: Read, asked: HoursAsked) -> None:
         self._read = read
         self._bounds = asked.starting, min(asked.ending, read.complete_until)
         self._hours: dict[str, LocalHours] = {}
@@ -112,7 +112,7 @@ class _Clocks:
         return self._weather[key]
 
 
-def _comfort_of(room: Room, read: Read, asked: Asked, clocks: _Clocks) -> RoomComfort:
+def _comfort_of(room: Room, read: Read, asked: HoursAsked, clocks: _Clocks) -> RoomComfort:
     hours = clocks.hours(room.time_zone)
     climate = climate_of(room, read, hours, clocks.weather(room))
     occupied = occupied_of(room, read, hours, asked.schedule, measured=asked.measured)
@@ -127,7 +127,7 @@ def _comfort_of(room: Room, read: Read, asked: Asked, clocks: _Clocks) -> RoomCo
 
 
 def _assumed(
-    room: Room, climate: Climate, hours: LocalHours, occupied: Occupied, asked: Asked
+    room: Room, climate: Climate, hours: LocalHours, occupied: Occupied, asked: HoursAsked
 ) -> list[Assumption]:
     """Of the occupied hours."""
     counted = hours.where(occupied.mask)

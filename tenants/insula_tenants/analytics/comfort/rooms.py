@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from psycopg import AsyncConnection
@@ -114,7 +114,7 @@ async def read_rooms(
 
     Raises as `load_series`. The connection is one of `AsyncDatabases.snapshot`.
     """
-    read = Read({}, {}, ending)
+    read = Read({}, {}, min(ending, datetime.now(UTC)).astimezone(UTC))
     series: dict[int, Series] = {}
     outdoors: dict[tuple[int, str], Series] = {}
     by_zone: dict[str, list[Room]] = defaultdict(list)
