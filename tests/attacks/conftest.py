@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -28,10 +28,13 @@ from insula_platform.settings import PlatformSettings
 from insula_tenants.analytics.analyses.models import Analysis, Finding, Forecast
 from insula_tenants.audit import SYSTEM
 from insula_tenants.building_model.changes import create_thing
+from insula_tenants.building_model.models import Equipment
 from insula_tenants.building_model.views import Reference
 from insula_tenants.commands import NewCommand, add_command
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import Device, NewPoint, create_device, list_points, set_password
+from insula_tenants.energy.meters import NewMeter, add_meter
+from insula_tenants.energy.tariffs import add_factor, add_tariff
 from insula_tenants.enrolment.models import ClaimBatch, ClaimCode, Enrolment, ProvisioningKey
 from insula_tenants.invitations import Invitation, invite
 from insula_tenants.lifecycle.models import TenantJob
@@ -93,6 +96,10 @@ class House:
     """A device that waits, with the word in its serial number."""
     analysis: UUID
     """One that is done; it left a finding and a forecast with the number."""
+    meter: int
+    """One that measures the space, with the word in its name, as the next two."""
+    tariff: int
+    factor: int
     site: int
     building: int
     storey: int
@@ -218,8 +225,9 @@ def _furnish(
     waiting = waiting_of(deployment, context, secret, enrolment[-1])
     with deployment.databases.tenant(context) as session:
         analysis = analysis_of(session, point, value)
+        metered = metered_of(session, secret, space)
         parts = parts_of(session, space, secret)
-    rest = (*people, *program, *sign_on, *enrolment, waiting, analysis, *parts)
+    rest = (*people, *program, *sign_on, *enrolment, waiting, analysis, *metered, *parts)
     return House(context, device, secret, value, point, space, letter, export, command, *rest)
 
 
@@ -340,6 +348,23 @@ def analysis_of(session: Session, point: int, value: float) -> UUID:
     session.add_all(analyses)
     session.flush()
     return analyses[0].key
+
+
+def metered_of(session: Session, secret: str, space: int | None) -> tuple[int, int, int]:
+    """A meter of the space, or of an equipment that stands nowhere; a tariff and an emission factor."""
+    counter = NewPoint("energy", "Electrical_Energy_Usage_Sensor", "kWh", "counter")
+    create_device(session, f"{secret}-counter", name=f"Counter {secret}", points=[counter])
+    point = list_points(session, device=f"{secret}-counter")[0].id
+    pump = Equipment(name=f"Pump {secret}")
+    session.add(pump)
+    session.flush()
+    new = NewMeter(f"Meter {secret}", "electricity", point, space_id=space)
+    meter = add_meter(session, new if space else replace(new, equipment_id=pump.id)).id
+    # Each from a day of its own on: two of one tenant may not begin together.
+    facts = {"carrier": "electricity", "valid_from": date(2026, 1, 1) + timedelta(days=meter)}
+    tariff = add_tariff(session, facts | {"name": f"Tariff {secret}", "currency": "EUR", "price": 0.3})
+    factor = add_factor(session, facts | {"factor": 0.2, "source": f"Source {secret}"})
+    return meter, tariff.id, factor.id
 
 
 def _id_of(session: Session, slug: str) -> int:

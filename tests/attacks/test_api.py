@@ -95,6 +95,9 @@ OPEN = {
 """What is there for everybody, or asks for credentials of another kind than an access token. Pages, with
 their sessions and forms, are attacked in `tests/platform/test_account.py` and its neighbours."""
 
+A_YEAR = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
+"""Of analytic questions, some of which may not span more."""
+
 OWN: dict[str, Any] = {
     "from": "2020-01-01T00:00:00Z",
     "to": "2030-01-01T00:00:00Z",
@@ -127,6 +130,11 @@ OWN: dict[str, Any] = {
     "type_id": lambda _: "shelly-plug",
     "command_id": lambda house: house.command,
     "analysis_id": lambda house: house.analysis,
+    "meter": lambda house: house.meter,
+    "tariff": lambda house: house.tariff,
+    "factor": lambda house: house.factor,
+    "baseline_from": "2025-01-01T00:00:00Z",
+    "baseline_to": "2026-01-01T00:00:00Z",
     "site": lambda house: house.site,
     "building": lambda house: house.building,
     "storey": lambda house: house.storey,
@@ -244,6 +252,20 @@ ATTACKS: dict[str, Any] = {
     "kind": lambda _: ("space", *HOSTILE),
     "cascade": lambda _: HOSTILE,  # a good one would remove what is one's own
     "Idempotency-Key": lambda _: HOSTILE,
+    "meter": _ids("meter"),
+    "tariff": _ids("tariff"),
+    "factor": _ids("factor"),
+    "carrier": lambda _: ("gas", *HOSTILE),
+    "weekdays": lambda _: ("", "8", *HOSTILE),
+    "opens": lambda _: ("24:00", "7:00", *HOSTILE),
+    "closes": lambda _: ("00:00", "25:00", *HOSTILE),
+    "method": lambda _: ("mean", *HOSTILE),
+    "heating_base": lambda _: ("nan", "inf", "-1e9", *HOSTILE),
+    "cooling_base": lambda _: ("nan", "inf", "-1e9", *HOSTILE),
+    "baseline_from": lambda _: ("0001-01-01T00:00:00+14:00", "infinity", *HOSTILE),
+    "baseline_to": lambda _: ("9999-12-31T23:59:59-14:00", "infinity", *HOSTILE),
+    "against_from": lambda _: ("0001-01-01T00:00:00+14:00", "infinity", *HOSTILE),
+    "against_to": lambda _: ("9999-12-31T23:59:59-14:00", "infinity", *HOSTILE),
     "cursor": lambda _: HOSTILE,  # and `test_cursors_lead_nowhere_else`
 }
 """Values for each parameter by name, given the neighbour's house."""
@@ -457,6 +479,7 @@ def test_every_parameter_has_an_attack_that_fails(
         ("analytics/forecasts", "point"),
         ("analytics/findings", "point"),
         ("dead-letters", "device"),
+        ("analytics/energy", "space"),
         ("live", "device"),
         ("live", "space"),
         ("live", "point"),

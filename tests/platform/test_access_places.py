@@ -42,7 +42,7 @@ from insula_tenants.telemetry.dead_letters import Which, find_letter, list_lette
 from insula_tenants.telemetry.write import NewDeadLetter, TelemetryWriter, TenantBatch
 from insula_tenants.twins import change_desired
 from tests.attacks.api import Operation
-from tests.attacks.conftest import House, analysis_of, enrolment_of, parts_of, waiting_of
+from tests.attacks.conftest import House, analysis_of, enrolment_of, metered_of, parts_of, waiting_of
 from tests.attacks.test_api import IN_A_TENANT, OWN, query_of, told, url_of
 from tests.conftest import Deployment
 from tests.platform.conftest import ALL_SCOPES, Live
@@ -51,7 +51,7 @@ READ_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REACHED = [one for one in IN_A_TENANT if policy.WITHIN_PLACES.issuperset(one.scopes)]
 """Operations that a grant for some places has the scopes for."""
 NAMES = {
-    *("device", "letter_id", "point", "point_id", "space", "storey", "building", "site"),
+    *("device", "letter_id", "meter", "point", "point_id", "space", "storey", "building", "site"),
     *("space_id", "storey_id", "building_id", "site_id", "zone_id", "equipment_id", "model_point_id"),
 }
 """Parameters that name something which stands somewhere."""
@@ -107,6 +107,7 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
         command = add_command(session, device, NewCommand("show", {"text": word}), actor=SYSTEM).id
         change_desired(session, device, {"text": word})
         analysis = analysis_of(session, point, value)
+        meter, tariff, factor = metered_of(session, word, standing)
     batch = TenantBatch(context, {(point, round(READ_AT.timestamp() * 1e6)): value})
     batch.dead_letters.append(NewDeadLetter(READ_AT, f"t/{word}", device, "reason", word, word.encode()))
     with psycopg.connect(deployment.service_url, autocommit=True) as connection:
@@ -131,6 +132,9 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
             "batch": batch_id,
             "upload": upload,
             "key": key,
+            "meter": meter,
+            "tariff": tariff,
+            "factor": factor,
             "enrolment": waiting_of(deployment, context, word, key),
             "analysis": analysis,
         }
@@ -320,6 +324,35 @@ CHANGES: dict[str, tuple[Callable[[House], Any], dict[str, str], Callable[[httpx
         {},
         _refused,
     ),
+    "POST /api/v1/tenants/{tenant}/meters": (
+        lambda house: {
+            "name": "Intruder",
+            "carrier": "electricity",
+            "point_id": house.point,
+            "space_id": house.space,
+        },
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/meters/{meter}": (lambda _: {"name": "Intruder"}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/tariffs": (
+        lambda _: {
+            "name": "New",
+            "carrier": "gas",
+            "valid_from": "2026-01-01",
+            "currency": "EUR",
+            "price": 0,
+        },
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/tariffs/{tariff}": (lambda _: {"price": 0}, {}, _refused),
+    "POST /api/v1/tenants/{tenant}/emission-factors": (
+        lambda _: {"carrier": "gas", "valid_from": "2026-01-01", "factor": 0},
+        {},
+        _refused,
+    ),
+    "PATCH /api/v1/tenants/{tenant}/emission-factors/{factor}": (lambda _: {"factor": 0}, {}, _refused),
     "POST /api/v1/tenants/{tenant}/sites": (lambda _: {"name": "New"}, {}, _refused),
     "PATCH /api/v1/tenants/{tenant}/sites/{site_id}": (lambda _: {"name": "Intruded"}, {}, _refused),
     "POST /api/v1/tenants/{tenant}/buildings": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from insula_tenants.storage.rollups import ROLLUPS, rollup_query
 from insula_tenants.telemetry.buckets import instant
 from insula_tenants.telemetry.packed import read_packed
 from insula_tenants.telemetry.read import START, Answer, Buckets, Position, ReadingsQuery, Row, read_readings
+from insula_tenants.telemetry.registers import Register, read_registers
 from tests.conftest import Deployment
 
 NOTHING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -171,6 +172,23 @@ class House:
             for point, (times, values) in sorted(packed.points.items())
             for time, value in zip(times, values, strict=True)
         ]
+
+    def registers(
+        self, points: Sequence[int], starting: datetime, ending: datetime, edges: Sequence[int]
+    ) -> Mapping[int, Register] | None:
+        """What counters counted, as lines."""
+        return asyncio.run(self._registers(points, starting, ending, edges))
+
+    async def _registers(
+        self, points: Sequence[int], starting: datetime, ending: datetime, edges: Sequence[int]
+    ) -> Mapping[int, Register] | None:
+        pools = AsyncDatabases({"main": self.deployment.service_url}, pool_size=1)
+        await pools.open()
+        try:
+            async with pools.snapshot(self.context) as connection:
+                return await read_registers(connection, points, starting, ending, edges)
+        finally:
+            await pools.close()
 
     async def _ask(self, query: ReadingsQuery, buckets: Buckets | None) -> Answer:
         pools = AsyncDatabases({"main": self.deployment.service_url}, pool_size=1)

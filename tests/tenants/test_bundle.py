@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -38,7 +38,9 @@ from insula_tenants.commands.arrivals import read_result, store_result
 from insula_tenants.context import TenantContext
 from insula_tenants.database import Databases
 from insula_tenants.devices import NewPoint, TypeView
+from insula_tenants.devices.models import Point
 from insula_tenants.devices.types import create_type
+from insula_tenants.energy.models import EmissionFactor, Meter, Tariff
 from insula_tenants.errors import Conflict, InvalidInput
 from insula_tenants.migrate import migrate
 from insula_tenants.presence.arrivals import NewStatus, store_statuses
@@ -107,6 +109,25 @@ def add_model(session: Session) -> None:
     fan.part_of_id, ahu.space_id = ahu.id, space.id
     session.add(ZoneSpace(zone_id=zone.id, space_id=space.id))
     session.add_all([Feed(equipment_id=ahu.id, fed_zone_id=zone.id), ModelPoint(name="Air", point_id=1)])
+    add_energy(session, ahu.id)
+
+
+def add_energy(session: Session, equipment: int) -> None:
+    """A submeter before the meter that takes it in, and what both cost and emit."""
+    points = list(session.scalars(select(Point.id).order_by(Point.id).limit(2)))
+    below, above = (
+        Meter(name=name, carrier="gas", point_id=point, equipment_id=equipment, calorific_value=11.2)
+        for name, point in zip(("Burner", "Boilers"), points, strict=True)
+    )
+    session.add(below)
+    session.flush()
+    session.add(above)
+    session.flush()
+    below.submeter_of_id = above.id
+    since = {"carrier": "gas", "valid_from": date(2026, 1, 1)}
+    night = {"name": "Night", "weekdays": [1], "starts": "22:00", "ends": "06:00", "price": 0.05}
+    session.add(Tariff(name="Gas", currency="EUR", price=0.07, periods=[night], **since))
+    session.add(EmissionFactor(factor=0.2, source="Supplier", **since))
 
 
 def add_oddities(deployment: Deployment, context: TenantContext) -> None:

@@ -29,6 +29,7 @@ for module in (
     "insula_tenants.audit.models",
     "insula_tenants.certificates.models",
     "insula_tenants.devices.models",
+    "insula_tenants.energy.models",
     "insula_tenants.enrolment.models",
     "insula_tenants.invitations.models",
     "insula_tenants.lifecycle.models",

@@ -1,0 +1,1 @@
+"""What is known of energy, computed from counters: pure functions over arrays."""
