@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.analytics_ui.fake_analytics import FakeAnalytics
 from tests.servers.mosquitto import free_port
 
 FIRST_KEY = RSAKey.generate_key(2048, {"kid": "one"})
@@ -79,6 +80,7 @@ class FakePlatform:
                 Route("/end-session", self.end_session),
                 *(Route(f"{tenant}/{what}", self.api) for what in ("spaces", "devices", "points", "latest")),
                 Route(f"{tenant}/readings", self.api),
+                Route(f"{tenant}/{{path:path}}", self.analytics),
             ]
         )
 
@@ -183,6 +185,20 @@ class FakePlatform:
         items = building.answer(what, request) if building else []
         return JSONResponse({"items": items, "next_cursor": None})
 
+    def analytics(self, request: Request) -> Response:
+        """Meters, and everything beneath `analytics/`."""
+        path = request.path_params["path"]
+        self.counts[path] += 1
+        person = self._bearer(request)
+        if person is None:
+            return JSONResponse({"title": "Unauthorized"}, 401)
+        building = BUILDINGS.get(person.tenant)
+        if person.tenant != request.path_params["tenant"] or building is None:
+            return JSONResponse({"title": "Not found"}, 404)
+        if not (path == "meters" or path.startswith("analytics/")):
+            return JSONResponse({"title": "Not found"}, 404)
+        return JSONResponse(building.analytics.answer(path, request.query_params))
+
 
 @dataclass(frozen=True)
 class Building:
@@ -201,6 +217,12 @@ class Building:
     def answer(self, what: str, request: Request) -> list[dict[str, Any]]:
         """The items of one list."""
         return list(getattr(self, f"_{what}")(request))
+
+    @property
+    def analytics(self) -> FakeAnalytics:
+        """What is told about this building over time; Acme's has everything."""
+        rooms = [(self.first_id + index, name, storey) for index, (name, storey) in enumerate(self.rooms)]
+        return FakeAnalytics(self.name, self.zone, rooms, self.first_id * 100, rich=self.first_id == 1)
 
     def _spaces(self, _: Request) -> Iterator[dict[str, Any]]:
         for index, (name, storey) in enumerate(self.rooms):

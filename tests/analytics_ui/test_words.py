@@ -8,8 +8,8 @@ import pytest
 
 from insula_analytics_ui.api.model import Device, Point, Space
 from insula_analytics_ui.freshness import age, device_state, reading_state
-from insula_analytics_ui.quantities import colours, quantity, unit, value_text
 from insula_analytics_ui.places import labels, rooms_of
+from insula_analytics_ui.quantities import colours, quantity, unit, value_text
 from insula_analytics_ui.theme import PALETTE
 from insula_analytics_ui.views.devices import devices_table
 from insula_analytics_ui.views.elements import plain
