@@ -50,7 +50,7 @@ def category_chart(rows: pd.DataFrame, spaces: Sequence[str]) -> alt.LayerChart:
         legend=alt.Legend(orient="top", title=None, symbolType="square"),
     )
     tooltip = [
-        alt.Tooltip("space:N", title=_("Space")),
+        alt.Tooltip("space:N", title=_("Room")),
         alt.Tooltip("category:N", title=_("Category")),
         alt.Tooltip("hours:N", title=_("Occupied hours")),
     ]

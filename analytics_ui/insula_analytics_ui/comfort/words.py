@@ -75,7 +75,7 @@ def assumption_rows(assumed: Iterable[Assumption]) -> pd.DataFrame:
         {
             _("What"): _(ASSUMED.get(what, what)),
             _("Taken as"): value,
-            _("Rooms"): ngettext("{count} room", "{count} rooms", len(hours)).format(count=len(hours)),
+            _("Rooms"): ngettext("{number} room", "{number} rooms", len(hours)).format(number=len(hours)),
             _("Occupied hours"): number_text(sum(hours), 0),
         }
         for (what, value), hours in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))

@@ -37,7 +37,7 @@ def use_chart(rows: pd.DataFrame, spaces: Sequence[str], *, ink: str) -> alt.Lay
         legend=alt.Legend(orient="top", title=None, symbolType="square", values=_present(rows, sources)),
     )
     tooltip = [
-        alt.Tooltip("space:N", title=_("Space")),
+        alt.Tooltip("space:N", title=_("Room")),
         alt.Tooltip("shown:N", title=_("In use")),
         alt.Tooltip("told:N", title=_("Hours")),
         alt.Tooltip("source:N", title=_("Source")),

@@ -106,7 +106,9 @@ def day_rows(days: Sequence[DayOfUse], zone: ZoneInfo) -> pd.DataFrame:
                 f"{number_text(day.hours_in_use, 1)} h",
             )
         )
-    return pd.DataFrame(rows, columns=["day", "first", "last", "shown", "used"])
+    return pd.DataFrame(rows, columns=["day", "first", "last", "shown", "used"]).astype(
+        {"first": "float64", "last": "float64"}
+    )
 
 
 def card_rows(card: ModelCard) -> pd.DataFrame:

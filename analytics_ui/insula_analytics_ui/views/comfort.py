@@ -294,7 +294,7 @@ def _not_judged(view: str) -> None:
 
 def _no_sensors() -> None:
     empty(
-        _("Here you will see whether rooms are comfortable while people are in them."),
+        _("Here you will see whether your rooms are comfortable while people are in them."),
         _(
             "No room here has a temperature or CO₂ sensor. Place one, and give its point a class such as "
             "{name}."

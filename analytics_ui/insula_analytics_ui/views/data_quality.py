@@ -116,7 +116,7 @@ def _tasks(shown: Shown, points: Sequence[PointQuality]) -> None:
         ]
         rest = len(task.points) - len(named)
         if rest:
-            named.append(escape(ngettext("{count} more", "{count} more", rest).format(count=rest)))
+            named.append(escape(ngettext("{number} more", "{number} more", rest).format(number=rest)))
         items.append(
             f"<li><strong>{escape(task.name)}</strong> · {len(task.points)}<br>{escape(task.todo)}"
             f'<br><span class="in-quiet">{" · ".join(named)}</span></li>'

@@ -284,7 +284,7 @@ def _card(shown: Shown, card: ModelCard, inferred: Sequence[SpaceUse]) -> None:
 
 def _nothing_tells(found: Occupancy) -> None:
     empty(
-        _("Here you will see when rooms are used, how much, and which ones nobody uses."),
+        _("Here you will see when your rooms are used, how much, and which ones nobody uses."),
         _(
             "Nothing tells in this place and period whether somebody is there. Place an occupancy or motion "
             "sensor; a CO₂ or light sensor does too, and use is then inferred."
