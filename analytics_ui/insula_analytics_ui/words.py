@@ -86,6 +86,12 @@ def number_text(value: float, decimals: int) -> str:
     return text.replace(".", ",") if language() == "fr" else text
 
 
+def share_text(share: float) -> str:
+    """A share of complete data: `99.9 %`. What lacks a little is not 100 %, so it is rounded down."""
+    permille = int(share * 1000 + 1e-9)
+    return f"{number_text(permille / 10, 0 if permille == 1000 else 1)}{_THIN_SPACE}%"
+
+
 @cache
 def _catalogue(chosen: str) -> catalogues.NullTranslations:
     path = LOCALE / f"{chosen}.po"

@@ -79,6 +79,8 @@ class FakePlatform:
                 Route("/end-session", self.end_session),
                 *(Route(f"{tenant}/{what}", self.api) for what in ("spaces", "devices", "points", "latest")),
                 Route(f"{tenant}/readings", self.api),
+                Route(f"{tenant}/devices/{{device}}/diagnostics", self.analytics),
+                Route(f"{tenant}/analytics/{{what:path}}", self.analytics),
             ]
         )
 
@@ -181,7 +183,23 @@ class FakePlatform:
             return JSONResponse({"title": "Not found"}, 404)
         building = BUILDINGS.get(person.tenant)
         items = building.answer(what, request) if building else []
+        if request.headers.get("accept") == "text/csv":
+            rows = "".join(f"{each['point']},{each['time']},{each['value']}\r\n" for each in items)
+            return Response("point,time,value\r\n" + rows, media_type="text/csv")
         return JSONResponse({"items": items, "next_cursor": None})
+
+    def analytics(self, request: Request) -> Response:
+        """What is computed; a tenant without a building has nothing of it."""
+        what = request.path_params.get("what") or "diagnostics"
+        self.counts[what] += 1
+        person = self._bearer(request)
+        if person is None:
+            return JSONResponse({"title": "Unauthorized"}, 401)
+        building = BUILDINGS.get(person.tenant)
+        if person.tenant != request.path_params["tenant"] or building is None:
+            return JSONResponse({"title": "Not found"}, 404)
+        answer = building.computed(what, request)
+        return JSONResponse(answer) if answer else JSONResponse({"title": "Not found"}, 404)
 
 
 @dataclass(frozen=True)
@@ -208,10 +226,62 @@ class Building:
                 "id": self.first_id + index,
                 "name": name,
                 "storey": storey,
-                "building": self.annex if self.annex and index == len(self.rooms) - 1 else self.name,
+                "building": self.annex if self._is_annex(index) else self.name,
                 "site": self.site,
                 "time_zone": self.zone,
+                "storey_id": self.first_id + (index // 2 if len(self.rooms) < 9 else index // 8),
+                "building_id": self.building_id + (1 if self._is_annex(index) else 0),
             }
+
+    def _is_annex(self, index: int) -> bool:
+        return self.annex is not None and index == len(self.rooms) - 1
+
+    @property
+    def building_id(self) -> int:
+        """Of the main building."""
+        return self.first_id + 1000
+
+    def computed(self, what: str, request: Request) -> dict[str, Any] | None:
+        """Diagnostics and analytics; today's electricity is a fifth and more above the weeks before."""
+        if what == "diagnostics":
+            return self._diagnostics(request.path_params["device"])
+        if what == "findings":
+            return {"items": [self._finding()], "next_cursor": None}
+        if what == "data-quality":
+            place = {"kind": "building", "id": self.building_id, "points": 16, "with_problems": 2}
+            return {"items": [], "places": [place | {"completeness": {"share": 0.9149}}]}
+        if what == "energy":
+            begin = datetime.fromisoformat(request.query_params["from"])
+            used = 50.0 if datetime.now(UTC) - begin < timedelta(days=2) else 40.0
+            energy = {"id": self.building_id, "carrier": "electricity", "unit": "kWh", "consumption": used}
+            return {"buildings": [energy]}
+        return None
+
+    def _diagnostics(self, device: str) -> dict[str, Any]:
+        silent = device == "room-3-door"
+        said = "The device has been gone since yesterday." if silent else "The device sends as it should."
+        return {
+            "device": device,
+            "verdict": {
+                "code": "offline" if silent else "well",
+                "summary": said,
+                "to_do": "Check its power and its network." if silent else None,
+            },
+            "clock_offset": -75.25 if silent else 0.5,
+            "dead_letters": [],
+        }
+
+    def _finding(self) -> dict[str, Any]:
+        return {
+            "id": 1,
+            "point": self.first_id * 100,
+            "device": "room-1-temperature",
+            "name": "temperature",
+            "space": self.first_id,
+            "kind": "stuck",
+            "severity": "warning",
+            "opened_at": _text(datetime.now(UTC) - timedelta(days=2, hours=1)),
+        }
 
     def _devices(self, _: Request) -> Iterator[dict[str, Any]]:
         for index, (name, _storey) in enumerate(self.rooms):
