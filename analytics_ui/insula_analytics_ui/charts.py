@@ -24,6 +24,8 @@ STRIPS_TOP = LINES_HEIGHT + 14
 COMPLETE_HEIGHT = 4
 ZOOM = "zoom"
 """The name of the selection that a brush makes."""
+SHORT_NAME = 10
+"""Letters of a state's name that fit into the gutter; where one is longer, all stand above their strips."""
 GUTTER = 56
 """Pixels left of the plot: the same on every chart, so that their times stand under one another."""
 
@@ -68,7 +70,8 @@ def line_chart(
         alt.Tooltip("shown:N", title=unit or _("Value")),
     ]
     base = alt.Chart(lines).encode(x=x, y=y, color=colour, detail="point:N")
-    height = STRIPS_TOP + STRIP_STEP * len(states)
+    step = STRIP_STEP if all(len(name) <= SHORT_NAME for name in states) else 2 * STRIP_STEP
+    height = STRIPS_TOP + step * len(states)
     line = base.mark_line(strokeWidth=1.75, strokeJoin="round")
     if zoom:
         line = line.add_params(alt.selection_interval(name=ZOOM, encodings=["x"]))
@@ -79,14 +82,14 @@ def line_chart(
         base.mark_point(size=50, opacity=0, filled=True).encode(tooltip=tooltip),
     ]
     for index, name in enumerate(states):
-        layers += _strip(strips, name, STRIPS_TOP + index * STRIP_STEP, x=x, colour=colour, ink=ink)
+        top = STRIPS_TOP + (index + 1) * step - STRIP_STEP
+        layers += _strip(strips, name, top, x=x, colour=colour, ink=ink, above=step > STRIP_STEP)
     if complete is not None and len(complete):
         layers.append(_completeness(complete, height, x))
     # Only the width is given: what is beside and beneath the plot comes on top of its height.
-    chart: alt.LayerChart = alt.layer(*layers).properties(
+    return alt.LayerChart(layer=layers).properties(
         height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
     )
-    return chart
 
 
 def _time_axis(frame: TimeFrame) -> alt.X:
@@ -166,7 +169,7 @@ def _completeness(cells: pd.DataFrame, height: int, x: alt.X) -> alt.Chart:
 
 
 def _strip(
-    strips: pd.DataFrame, name: str, top: int, *, x: alt.X, colour: alt.Color, ink: str
+    strips: pd.DataFrame, name: str, top: int, *, x: alt.X, colour: alt.Color, ink: str, above: bool
 ) -> list[alt.Chart]:
     middle = alt.value(top + STRIP_HEIGHT / 2)
     tooltip = [
@@ -174,6 +177,13 @@ def _strip(
         alt.Tooltip("point:N", title=_("Point")),
         alt.Tooltip("state:N", title=_("State")),
     ]
+    label = alt.Chart(pd.DataFrame({"label": [name]}))
+    if above:
+        label = label.mark_text(align="left", baseline="middle", fontSize=11, color=ink)
+        label = label.encode(x=alt.value(0), y=alt.value(top - STRIP_HEIGHT), text="label:N")
+    else:
+        label = label.mark_text(align="right", baseline="middle", fontSize=11, color=ink)
+        label = label.encode(x=alt.value(-8), y=middle, text="label:N")
     return [
         alt.Chart(strips[strips["point"] == name])
         .mark_rect(height=STRIP_HEIGHT)
@@ -185,7 +195,5 @@ def _strip(
             opacity=alt.Opacity("level:Q", scale=alt.Scale(domain=[0, 1], range=[0.16, 1]), legend=None),
             tooltip=tooltip,
         ),
-        alt.Chart(pd.DataFrame({"label": [name]}))
-        .mark_text(align="right", baseline="middle", fontSize=11, color=ink)
-        .encode(x=alt.value(-8), y=middle, text="label:N"),
+        label,
     ]

@@ -57,15 +57,20 @@ def band_of(point: Point) -> tuple[float, float] | None:
 
 def comfort_of(points: Sequence[Point], latest: Mapping[int, Latest], now: datetime) -> Comfort:
     """The worst of what a room's points say; values older than an hour say nothing."""
-    judged = [point for point in points if band_of(point)]
-    if not judged:
+    if not any(band_of(point) for point in points):
         return UNKNOWN
-    found = [
-        _judge(point, latest[point.id].value)
-        for point in judged
-        if point.id in latest and reading_state(latest[point.id].time, now) is not SILENT
+    worst = told_by(points, latest, now)
+    return _judge(worst, latest[worst.id].value) if worst else NO_NEWS
+
+
+def told_by(points: Sequence[Point], latest: Mapping[int, Latest], now: datetime) -> Point | None:
+    """The point that says the worst; None when none says anything."""
+    heard = [
+        point
+        for point in points
+        if band_of(point) and point.id in latest and reading_state(latest[point.id].time, now) is not SILENT
     ]
-    return max(found, key=lambda each: each.rank, default=NO_NEWS)
+    return max(heard, key=lambda point: _judge(point, latest[point.id].value).rank, default=None)
 
 
 def _judge(point: Point, value: float) -> Comfort:

@@ -134,11 +134,8 @@ def _all_numbers(figures: Sequence[Figure]) -> str:
         for figure in figures
         if figure.rows is not None and len(figure.rows)
     ]
-    if not tables:
-        return ""
-    return (
-        f"<section class='all'><h2>{escape(_('The numbers of the charts'))}</h2>{''.join(tables)}</section>"
-    )
+    title = escape(_("The numbers of the charts"))
+    return f'<section class="all"><h2>{title}</h2>{"".join(tables)}</section>' if tables else ""
 
 
 def table_html(rows: pd.DataFrame, right: Sequence[str] = ()) -> str:

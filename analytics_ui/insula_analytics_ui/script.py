@@ -28,12 +28,13 @@ def account(person: Person, path: str) -> None:
         for key, name in LANGUAGES.items()
         if key != language()
     )
+    own, out = escape(_("Your account")), escape(_("Sign out"))
     st.html(
         f'<div class="in-account"><strong>{escape(person.tenant_name)}</strong>'
         f"<br>{escape(person.name)}{email}"
-        f'<nav><a href="{platform}/account" target="_self">{escape(_("Your account"))}</a>'
+        f'<nav><a href="{platform}/account" target="_self">{own}</a>'
         f'<a href="{platform}/docs" target="_self">API</a>{others}'
-        f'<a href="/auth/logout" target="_self">{escape(_("Sign out"))}</a></nav></div>'
+        f'<a href="/auth/logout" target="_self">{out}</a></nav></div>'
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
@@ -143,13 +144,16 @@ def completeness(
     size = period.bucket_length.total_seconds() * MILLISECONDS
     covered = [_covered(pairs, size, begin, stop) for pairs in _series(points, readings)]
     width = (stop - begin) / CELLS
-    rows = []
-    for index in range(CELLS):
-        left = begin + index * width
+    shares = []
+    for left in (begin + index * width for index in range(CELLS)):
         inside = sum(_overlap(stretches, left, left + width) for stretches in covered)
-        rows.append((left, left + width, inside / width / len(points), local_text(left, zone)))
-    cells = pd.DataFrame(rows, columns=columns)
-    return Complete(float(cells["share"].mean()), cells)
+        shares.append(round(inside / width / len(points), 3))
+    rows = []
+    for share, cells in groupby(range(CELLS), key=shares.__getitem__):
+        first, *others = cells
+        left, right = begin + first * width, begin + (first + len(others) + 1) * width
+        rows.append((left, right, share, span_text(left, right, zone)))
+    return Complete(fmean(shares), pd.DataFrame(rows, columns=columns))
 
 
 def _series(points: Sequence[Point], readings: Iterable[Reading]) -> list[list[float]]:

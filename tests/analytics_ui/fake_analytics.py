@@ -35,8 +35,8 @@ class FakeAnalytics:
         self.rich = rich
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:
-        """The answer at `path` beneath the tenant."""
-        name = path.removeprefix("analytics/").replace("/", "_").replace("-", "_")
+        """The answer at `path` beneath the tenant's analytics, and its meters."""
+        name = path.replace("/", "_").replace("-", "_")
         answer: Answer = getattr(self, f"_{name}")(query)
         return answer
 

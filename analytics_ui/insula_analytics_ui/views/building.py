@@ -22,7 +22,7 @@ from insula_analytics_ui.views.frame import Shown, frame, live
 from insula_analytics_ui.views.parts import numbers
 from insula_analytics_ui.words import _, ngettext
 
-REFRESH_SECONDS = 15
+REFRESH_SECONDS = 10
 VALUES = 4
 """Values on a tile: the first is large."""
 
@@ -140,8 +140,8 @@ def _silent(room: Room, now: datetime) -> str:
     silent = sum(device_state(device, now).rank == 2 for device in room.devices)
     if not silent:
         return ""
-    said = _("{number} of {all} devices silent").format(number=silent, all=len(room.devices))
-    return f" · {escape(said)}"
+    said = ngettext("{number} of {all} devices silent", "{number} of {all} devices silent", silent)
+    return " · " + escape(said.format(number=silent, all=len(room.devices)))
 
 
 def rooms_table(

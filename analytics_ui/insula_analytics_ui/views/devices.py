@@ -12,7 +12,7 @@ import streamlit as st
 
 from insula_analytics_ui.api.diagnostics import Diagnostics, diagnostics
 from insula_analytics_ui.freshness import NEVER_SEEN, ONLINE, SILENT, STALE, device_state
-from insula_analytics_ui.places import Estate, Room
+from insula_analytics_ui.places import Room
 from insula_analytics_ui.theme import STATE_INK
 from insula_analytics_ui.views.elements import address, dot, empty, link, remembered, write
 from insula_analytics_ui.views.frame import Shown, frame, live
@@ -65,7 +65,10 @@ def _draw(shown: Shown) -> None:
 
 
 def devices_table(rooms: Sequence[Room], now: datetime) -> pd.DataFrame:
-    """One row a device: `state` (in English), `name`, `id`, `space`, `points`, `last_seen` (aware UTC)."""
+    """One row a device: `state` (in English), `name`, `id`, `space`, `points`, `last_seen` (aware UTC).
+
+    The worst come first.
+    """
     rows = [
         {
             "state": device_state(device, now).word,
@@ -80,7 +83,8 @@ def devices_table(rooms: Sequence[Room], now: datetime) -> pd.DataFrame:
     ]
     found = pd.DataFrame(rows, columns=["state", "name", "id", "space", "points", "last_seen"])
     found["last_seen"] = pd.to_datetime(found["last_seen"], utc=True)
-    return found.sort_values(["space", "name"], kind="stable", ignore_index=True)
+    found["rank"] = [-STATES[word].rank for word in found["state"]]
+    return found.sort_values(["rank", "space", "name"], kind="stable", ignore_index=True)
 
 
 def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
@@ -115,8 +119,8 @@ def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _explained(shown: Shown, rows: pd.DataFrame) -> Mapping[str, Diagnostics]:
-    """What the platform says of the devices that do not speak as they should."""
-    ids = list(rows[rows["state"] != ONLINE.word]["id"])[:EXPLAINED]
+    """What the platform says of the devices, of those first that do not speak as they should."""
+    ids = list(rows["id"])[:EXPLAINED]
     return remembered(
         shown.api.session,
         f"diagnostics {','.join(ids)}",
@@ -129,7 +133,7 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
     zone = shown.place.zone
     said = rows.assign(
         state=[f"{STATES[word].dot} {_(word)}" for word in rows["state"]],
-        reason=[explained[each].verdict.summary if each in explained else "" for each in rows["id"]],
+        reason=[_why(explained.get(each)) for each in rows["id"]],
         skew=[explained[each].clock_offset if each in explained else None for each in rows["id"]],
         last_seen=rows["last_seen"].dt.tz_convert(zone),
     )
@@ -137,9 +141,9 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
     names = {
         "name": _("Device"),
         "state": _("State"),
-        "last_seen": _("Last seen ({zone})").format(zone=zone.key),
+        "last_seen": _("Last seen"),
         "reason": _("Why"),
-        "skew": _("Clock behind (s)"),
+        "skew": _("Clock late by (s)"),
         "space": _("Room"),
         "points": _("Points"),
         "id": _("Identifier"),
@@ -162,6 +166,17 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
             names["space"]: st.column_config.TextColumn(width=180),
         },
     )
+    note = _("Times of {zone}. A clock that is late by less than nothing is ahead.").format(zone=zone.key)
+    if len(rows) > EXPLAINED:
+        note += " " + _("Causes and clocks of the first {number} devices: filter for others.").format(
+            number=EXPLAINED
+        )
+    st.html(f'<p class="in-quiet">{escape(note)}</p>')
+
+
+def _why(found: Diagnostics | None) -> str:
+    """What is the matter, in the platform's words; nothing where all is well."""
+    return found.verdict.summary if found and found.verdict.code != "well" else ""
 
 
 def _one(shown: Shown) -> None:
@@ -178,17 +193,17 @@ def _one(shown: Shown) -> None:
     if found.verdict.to_do:
         facts.append(f"<strong>{escape(found.verdict.to_do)}</strong>")
     if found.clock_offset is not None:
-        offset = number_text(found.clock_offset, 1)
-        facts.append(escape(_("Its clock is {seconds} s behind.").format(seconds=offset)))
+        said = (
+            _("Its clock is {seconds} s late.")
+            if found.clock_offset >= 0
+            else _("Its clock is {seconds} s ahead.")
+        )
+        facts.append(escape(said.format(seconds=number_text(abs(found.clock_offset), 1))))
     facts += [escape(f"{each.reason} ({each.letters}): {each.detail}") for each in found.dead_letters]
     where = link(room.name, address("space", space=room.key)) if room else ""
+    close = link(_("Close"), address("devices", device=None), name="close")
     st.html(
         f'<section class="in-device"><h3>{escape(device.name)}</h3>{where}'
         f"<ul class='in-list'>{''.join(f'<li>{fact}</li>' for fact in facts)}</ul>"
-        f"{link(_('Close'), address('devices', device=None), name='close')}</section>"
+        f"{close}</section>"
     )
-
-
-def unplaced(estate: Estate) -> int:
-    """How many devices stand in no room."""
-    return sum(len(room.devices) for room in estate.rooms if room.space.building is None)

@@ -15,7 +15,7 @@ import streamlit as st
 from insula_analytics_ui.api.client import rfc3339
 from insula_analytics_ui.api.model import Point
 from insula_analytics_ui.charts import ZOOM
-from insula_analytics_ui.periods import Period, asked_period
+from insula_analytics_ui.periods import Period, asked_period, bucket_for
 from insula_analytics_ui.places import Estate
 from insula_analytics_ui.quantities import colours, has_states, quantity, unit
 from insula_analytics_ui.report import Figure
@@ -171,7 +171,15 @@ def brushed(state: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
     if len(edges) != 2:
         return None
     begin, end = (datetime.fromtimestamp(edge / MILLISECONDS, tz=UTC) for edge in sorted(edges))
-    return (begin, end) if end - begin >= NARROWEST else None
+    return whole_buckets(begin, end) if end - begin >= NARROWEST else None
+
+
+def whole_buckets(begin: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """A stretch, widened to the buckets in which it will be asked for, up to hours."""
+    size = min(bucket_for(end - begin)[1], timedelta(hours=1)).total_seconds()
+    edges = (begin.timestamp() // size * size, -(-end.timestamp() // size) * size)
+    first, last = (datetime.fromtimestamp(edge, tz=UTC) for edge in edges)
+    return first, last
 
 
 def _table(traces: Traces, points: Sequence[Point]) -> None:
@@ -204,7 +212,8 @@ def _files(shown: Shown, points: Sequence[Point]) -> None:
     )
     units = ", ".join(sorted({unit(point) for point in points if unit(point)}))
     said = _("Times in UTC, values in {units}.").format(units=units) if units else ""
+    title = escape(_("Download"))
     st.html(
-        f'<nav class="in-files"><strong>{escape(_("Download"))}</strong>{links}'
+        f'<nav class="in-files"><strong>{title}</strong>{links}'
         f'<span class="in-quiet">{escape(said)}</span></nav>'
     )

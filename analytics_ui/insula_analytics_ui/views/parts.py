@@ -11,7 +11,7 @@ import streamlit as st
 
 from insula_analytics_ui.report import Chart, Figure, Number, Numbers, Report, Table
 from insula_analytics_ui.series import Complete
-from insula_analytics_ui.words import _, number_text
+from insula_analytics_ui.words import _, share_text
 
 ROW_HEIGHT = 33
 ROWS_SHOWN = 24
@@ -68,8 +68,7 @@ def complete_text(share: float | None) -> str:
     """How complete data is, in words; nothing where nobody can say."""
     if share is None:
         return ""
-    # What lacks a little is not complete: round down.
-    return _("data {share} % complete").format(share=number_text(int(share * 1000) / 10, 1))
+    return _("data {share} complete").format(share=share_text(share))
 
 
 def table(

@@ -89,7 +89,7 @@ def _values(shown: Shown, room: Room, found: Mapping[int, Latest], names: Mappin
         since = age_text(reading.time, shown.now) if reading else ""
         note = f"{dot(state)} · {escape(since)}" if since else dot(state)
         if reading and reading.in_range is False:
-            note += f" · {escape(_('cannot be right'))}"
+            note += " · " + escape(_("cannot be right"))
         cells.append(
             f'<div class="in-value" title="{escape(f"{point.device} · {point.name}")}">'
             f'<div><i style="background:{chosen[point.id]}"></i><span>{escape(names[point.id])}</span></div>'
@@ -151,7 +151,6 @@ def _standing(shown: Shown, room: Room) -> None:
         for device in room.devices
     )
     points = ",".join(str(point.id) for point in room.points)
-    st.html(
-        f"<h3>{escape(_('What stands in it'))}</h3><ul class='in-list'>{rows}</ul>"
-        f"{link(_('All its points together'), address('explorer', points=points), name='explore')}"
-    )
+    title = escape(_("What stands in it"))
+    together = link(_("All its points together"), address("explorer", points=points), name="explore")
+    st.html(f'<h3>{title}</h3><ul class="in-list">{rows}</ul>{together}')
