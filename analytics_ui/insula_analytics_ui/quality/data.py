@@ -136,6 +136,11 @@ _FIGURES: Mapping[str, Callable[[PointQuality, str], str]] = {
 }
 
 
+def percent(share: float | None) -> float | None:
+    """A share of complete data as percent, rounded down: what lacks a little is not complete."""
+    return None if share is None else int(share * 1000 + 1e-9) / 10
+
+
 def seconds_text(seconds: float) -> str:
     """A length of time in its largest unit."""
     return duration_text(timedelta(seconds=seconds))

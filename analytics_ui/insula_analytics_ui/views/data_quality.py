@@ -19,6 +19,7 @@ from insula_analytics_ui.quality.data import (
     calendar_rows,
     day_marks,
     how_much,
+    percent,
     problem_name,
     seconds_text,
     tasks,
@@ -67,7 +68,7 @@ def _draw(shown: Shown) -> None:
 
 
 def _numbers(shown: Shown, found: DataQuality, noticed: Findings) -> None:
-    share = found.completeness.share
+    share = percent(found.completeness.share)
     lasting = [each for each in noticed.items if each.closed_at is None]
     missing = found.completeness.expected - found.completeness.present
     numbers(
@@ -76,8 +77,7 @@ def _numbers(shown: Shown, found: DataQuality, noticed: Findings) -> None:
         [
             Number(
                 _("Complete"),
-                # What lacks a little is not complete: round down.
-                "\u2013" if share is None else number_text(int(share * 1000) / 10, 1),
+                "\u2013" if share is None else number_text(share, 1),
                 "" if share is None else "%",
                 _("{missing} of {expected} readings missing").format(
                     missing=number_text(missing, 0), expected=number_text(found.completeness.expected, 0)
@@ -131,9 +131,7 @@ def _table(shown: Shown, found: DataQuality) -> None:
                 _("State"): f"{verdict(point).dot} {_(verdict(point).word)}",
                 _("Point"): point_name(shown.estate, point),
                 _("Problems"): _problems(shown, point),
-                _("Complete, %"): None
-                if point.completeness.share is None
-                else int(point.completeness.share * 1000) / 10,
+                _("Complete, %"): percent(point.completeness.share),
                 _("Gaps"): point.gaps.count,
                 _("Longest gap"): seconds_text(point.gaps.longest) if point.gaps.count else None,
                 _("Expected every"): seconds_text(point.interval) if point.interval else None,
@@ -240,9 +238,7 @@ def _places(shown: Shown, found: DataQuality) -> None:
                 _("Kind"): kinds[place.kind],
                 _("Points"): place.points,
                 _("With a problem"): place.with_problems,
-                _("Complete, %"): None
-                if place.completeness.share is None
-                else int(place.completeness.share * 1000) / 10,
+                _("Complete, %"): percent(place.completeness.share),
             }
             for place in found.places
             if place.kind in kinds
