@@ -15,18 +15,24 @@ import altair as alt
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
 from insula_analytics_ui.theme import BLUISH_GREEN, GREY
+from insula_analytics_ui.words import _
 
 LINES_HEIGHT = 150
 STRIP_HEIGHT = 8
 STRIP_STEP = 17
 STRIPS_TOP = LINES_HEIGHT + 14
+COMPLETE_HEIGHT = 4
+ZOOM = "zoom"
+"""The name of the selection that a brush makes."""
+SHORT_NAME = 10
+"""Letters of a state's name that fit into the gutter; where one is longer, all stand above their strips."""
 GUTTER = 56
 """Pixels left of the plot: the same on every chart, so that their times stand under one another."""
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What all charts of a room share: the interval they show, and the marks on its axis."""
+class TimeFrame:
+    """What all charts of a page share: the interval they show, and the marks on its axis."""
 
     begin: datetime
     end: datetime
@@ -34,7 +40,7 @@ class Frame:
 
 
 def line_chart(
-    frame: Frame,
+    frame: TimeFrame,
     lines: pd.DataFrame,
     strips: pd.DataFrame,
     *,
@@ -44,38 +50,49 @@ def line_chart(
     colours: Mapping[str, str],
     comfort: tuple[float, float] | None,
     ink: str,
-) -> alt.LayerChart | alt.FacetChart:
+    complete: pd.DataFrame | None = None,
+    zoom: bool = False,
+) -> alt.LayerChart:
     """A chart of `lines` over `strips` (as `series` makes them), in the width it is given.
 
     `points` and `states` name what to draw and in which order; `colours` has one for each, and `ink`
-    is that of quiet text. The time axis is `frame`'s even where there is nothing to draw.
+    is that of quiet text. `complete` are the cells of a strip beneath it all. With `zoom`, a stretch of time
+    can be brushed: the selection `ZOOM` of the chart. The time axis is `frame`'s even where there is nothing
+    to draw.
     """
     x = _time_axis(frame)
     y = _value_axis(unit)
     scale = alt.Scale(domain=[*points, *states], range=[colours[name] for name in [*points, *states]])
     colour = alt.Color("point:N", scale=scale, legend=None)
     tooltip = [
-        alt.Tooltip("at:N", title="Time"),
-        alt.Tooltip("point:N", title="Point"),
-        alt.Tooltip("shown:N", title=unit or "Value"),
+        alt.Tooltip("at:N", title=_("Time")),
+        alt.Tooltip("point:N", title=_("Point")),
+        alt.Tooltip("shown:N", title=unit or _("Value")),
     ]
     base = alt.Chart(lines).encode(x=x, y=y, color=colour, detail="point:N")
-    height = STRIPS_TOP + STRIP_STEP * len(states)
+    step = STRIP_STEP if all(len(name) <= SHORT_NAME for name in states) else 2 * STRIP_STEP
+    height = STRIPS_TOP + step * len(states)
+    line = base.mark_line(strokeWidth=1.75, strokeJoin="round")
+    if zoom:
+        line = line.add_params(alt.selection_interval(name=ZOOM, encodings=["x"]))
     layers = [
         _grid(frame, height, x),
         _frame(frame, comfort, x, y),
-        base.mark_line(strokeWidth=1.75, strokeJoin="round"),
+        line,
         base.mark_point(size=50, opacity=0, filled=True).encode(tooltip=tooltip),
     ]
     for index, name in enumerate(states):
-        layers += _strip(strips, name, STRIPS_TOP + index * STRIP_STEP, x=x, colour=colour, ink=ink)
+        top = STRIPS_TOP + (index + 1) * step - STRIP_STEP
+        layers += _strip(strips, name, top, x=x, colour=colour, ink=ink, above=step > STRIP_STEP)
+    if complete is not None and len(complete):
+        layers.append(_completeness(complete, height, x))
     # Only the width is given: what is beside and beneath the plot comes on top of its height.
-    return alt.layer(*layers).properties(
+    return alt.LayerChart(layer=layers).properties(
         height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
     )
 
 
-def _time_axis(frame: Frame) -> alt.X:
+def _time_axis(frame: TimeFrame) -> alt.X:
     """The time axis; its labels are written here, for a browser knows its own time zone and UTC alone."""
     labels = {str(int(instant)): text for instant, text in frame.ticks.items()}
     return alt.X(
@@ -114,7 +131,7 @@ def _value_axis(unit: str) -> alt.Y:
     )
 
 
-def _grid(frame: Frame, height: int, x: alt.X) -> alt.Chart:
+def _grid(frame: TimeFrame, height: int, x: alt.X) -> alt.Chart:
     """Lines at the marks of the time axis; its own grid would end at the height of the value axis."""
     marks = alt.Chart(pd.DataFrame({"time": list(frame.ticks)}, dtype="float64"))
     grid: alt.Chart = marks.mark_rule(color=GREY, opacity=0.25).encode(
@@ -123,7 +140,7 @@ def _grid(frame: Frame, height: int, x: alt.X) -> alt.Chart:
     return grid
 
 
-def _frame(frame: Frame, comfort: tuple[float, float] | None, x: alt.X, y: alt.Y) -> alt.Chart:
+def _frame(frame: TimeFrame, comfort: tuple[float, float] | None, x: alt.X, y: alt.Y) -> alt.Chart:
     """The interval shown, which holds the time axis in place, shaded where people feel well."""
     interval = {"time": [frame.begin.timestamp() * 1000], "until": [frame.end.timestamp() * 1000]}
     shown: alt.Chart
@@ -136,15 +153,37 @@ def _frame(frame: Frame, comfort: tuple[float, float] | None, x: alt.X, y: alt.Y
     return shown
 
 
+def _completeness(cells: pd.DataFrame, height: int, x: alt.X) -> alt.Chart:
+    """A thin strip: the paler, the less of the data is there."""
+    share = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.9]), legend=None)
+    tooltip = [
+        alt.Tooltip("at:N", title=_("Time")),
+        alt.Tooltip("share:Q", title=_("Complete"), format=".0%"),
+    ]
+    strip: alt.Chart = (
+        alt.Chart(cells)
+        .mark_rect(height=COMPLETE_HEIGHT, color=GREY)
+        .encode(x=x, x2="until", y=alt.value(height - COMPLETE_HEIGHT / 2), opacity=share, tooltip=tooltip)
+    )
+    return strip
+
+
 def _strip(
-    strips: pd.DataFrame, name: str, top: int, *, x: alt.X, colour: alt.Color, ink: str
+    strips: pd.DataFrame, name: str, top: int, *, x: alt.X, colour: alt.Color, ink: str, above: bool
 ) -> list[alt.Chart]:
     middle = alt.value(top + STRIP_HEIGHT / 2)
     tooltip = [
-        alt.Tooltip("at:N", title="Time"),
-        alt.Tooltip("point:N", title="Point"),
-        alt.Tooltip("state:N", title="State"),
+        alt.Tooltip("at:N", title=_("Time")),
+        alt.Tooltip("point:N", title=_("Point")),
+        alt.Tooltip("state:N", title=_("State")),
     ]
+    label = alt.Chart(pd.DataFrame({"label": [name]}))
+    if above:
+        label = label.mark_text(align="left", baseline="middle", fontSize=11, color=ink)
+        label = label.encode(x=alt.value(0), y=alt.value(top - STRIP_HEIGHT), text="label:N")
+    else:
+        label = label.mark_text(align="right", baseline="middle", fontSize=11, color=ink)
+        label = label.encode(x=alt.value(-8), y=middle, text="label:N")
     return [
         alt.Chart(strips[strips["point"] == name])
         .mark_rect(height=STRIP_HEIGHT)
@@ -156,7 +195,5 @@ def _strip(
             opacity=alt.Opacity("level:Q", scale=alt.Scale(domain=[0, 1], range=[0.16, 1]), legend=None),
             tooltip=tooltip,
         ),
-        alt.Chart(pd.DataFrame({"label": [name]}))
-        .mark_text(align="right", baseline="middle", fontSize=11, color=ink)
-        .encode(x=alt.value(-8), y=middle, text="label:N"),
+        label,
     ]

@@ -9,6 +9,8 @@ UiError
 
 from __future__ import annotations
 
+from insula_analytics_ui.words import _
+
 
 class UiError(Exception):
     """`what` happened, and what `todo` about it: two plain sentences."""
@@ -23,7 +25,7 @@ class SignInRefused(UiError):
     """The sign-in did not end with a token that can be trusted; `reason` is for the log."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("You could not be signed in.", "Start again from the beginning.")
+        super().__init__(_("You could not be signed in."), _("Start again from the beginning."))
         self.reason = reason
 
 
@@ -31,7 +33,7 @@ class SessionEnded(UiError):
     """There is no session, or the platform no longer renews it."""
 
     def __init__(self) -> None:
-        super().__init__("Your session has ended.", "Sign in again to go on where you were.")
+        super().__init__(_("Your session has ended."), _("Sign in again to go on where you were."))
 
 
 class PlatformAway(UiError):
@@ -39,7 +41,8 @@ class PlatformAway(UiError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The platform does not answer just now.", "This page tries again by itself; nothing is lost."
+            _("The platform does not answer just now."),
+            _("This page tries again by itself; nothing is lost."),
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from insula_analytics_ui.api.model import Device
 from insula_analytics_ui.theme import BLUISH_GREEN, GREY, ORANGE, VERMILLION
+from insula_analytics_ui.words import N_
 
 STALE_AFTER = timedelta(minutes=5)
 SILENT_AFTER = timedelta(hours=1)
@@ -13,7 +15,7 @@ SILENT_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class State:
-    """A state's word, the colour of its dot, and its rank: the higher, the worse."""
+    """A state's word (in English), the colour of its dot, and its rank: the higher, the worse."""
 
     word: str
     colour: str
@@ -25,11 +27,13 @@ class State:
         return "●◐○"[self.rank]
 
 
-FRESH = State("fresh", BLUISH_GREEN, 0)
-STALE = State("stale", ORANGE, 1)
-SILENT = State("silent", VERMILLION, 2)
-ONLINE = State("online", BLUISH_GREEN, 0)
-NEVER_SEEN = State("never seen", GREY, 2)
+FRESH = State(N_("fresh"), BLUISH_GREEN, 0)
+STALE = State(N_("stale"), ORANGE, 1)
+SILENT = State(N_("silent"), VERMILLION, 2)
+ONLINE = State(N_("online"), BLUISH_GREEN, 0)
+NEVER_SEEN = State(N_("never seen"), GREY, 2)
+
+_PRESENCE = {"online": ONLINE, "stale": STALE, "offline": SILENT}
 
 
 def reading_state(time: datetime | None, now: datetime) -> State:
@@ -39,18 +43,15 @@ def reading_state(time: datetime | None, now: datetime) -> State:
     return STALE if now - time >= STALE_AFTER else FRESH
 
 
-def device_state(last_seen: datetime | None, now: datetime) -> State:
-    """Whether a device is online, stale or silent, or was never seen."""
-    if last_seen is None:
+def device_state(device: Device, now: datetime) -> State:
+    """Whether a device is online, stale or silent, or was never seen.
+
+    The platform knows from its connection and its expected interval; where it does not, the time of its last
+    message tells.
+    """
+    if device.last_seen is None and device.presence != "online":
         return NEVER_SEEN
-    state = reading_state(last_seen, now)
+    if device.presence in _PRESENCE:
+        return _PRESENCE[device.presence]
+    state = reading_state(device.last_seen, now)
     return ONLINE if state is FRESH else state
-
-
-def age(time: datetime, now: datetime) -> str:
-    """The time between, in its largest unit: `8 s`, `5 min`, `3 h`, `2 d`."""
-    seconds = max(0, int((now - time).total_seconds()))
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

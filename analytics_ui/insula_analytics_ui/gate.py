@@ -18,6 +18,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from insula_analytics_ui.cookies import cookie_value, session_cookie
 from insula_analytics_ui.sessions import Session, SessionStore
 from insula_analytics_ui.settings import UiSettings
+from insula_analytics_ui.words import _, preferred, speaking
 
 OPEN_PATHS = frozenset(
     {
@@ -48,7 +49,8 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or turn it away."""
         if scope["type"] == "http":
-            await self._http(scope, receive, self._with_headers(send))
+            with speaking(preferred(Headers(scope=scope).get("accept-language"))):
+                await self._http(scope, receive, self._with_headers(send))
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
@@ -59,7 +61,7 @@ class Gate:
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX) or self._session(scope):
             await self._app(scope, receive, send)
             return
-        response: Response = PlainTextResponse("Sign in first.\n", 401)
+        response: Response = PlainTextResponse(_("Sign in first.") + "\n", 401)
         if scope["method"] in {"GET", "HEAD"} and not path.startswith(INNER_PREFIXES):
             query = scope["query_string"].decode("latin-1")
             target = quote(path) + (f"?{query}" if query else "")

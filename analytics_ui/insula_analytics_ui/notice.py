@@ -7,8 +7,10 @@ from string import Template
 
 from starlette.responses import HTMLResponse
 
+from insula_analytics_ui.words import language
+
 _PAGE = Template("""<!doctype html>
-<html lang="en">
+<html lang="$language">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -36,5 +38,5 @@ a:hover, a:focus-visible { border-color: var(--accent); }
 def notice(status: int, *, what: str, todo: str, action: str, url: str) -> HTMLResponse:
     """A page that says `what` happened and what `todo`, with one link."""
     texts = {"what": what, "todo": todo, "action": action, "url": url}
-    body = _PAGE.substitute({name: escape(text) for name, text in texts.items()})
+    body = _PAGE.substitute({name: escape(text) for name, text in texts.items()}, language=language())
     return HTMLResponse(body, status_code=status, headers={"Cache-Control": "no-store"})

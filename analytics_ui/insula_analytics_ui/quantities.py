@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from insula_analytics_ui.api import Point
+from insula_analytics_ui.api.model import Point
 from insula_analytics_ui.theme import (
     BLUE,
     BLUISH_GREEN,
@@ -14,34 +14,63 @@ from insula_analytics_ui.theme import (
     REDDISH_PURPLE,
     SKY_BLUE,
     VERMILLION,
+    YELLOW,
 )
+from insula_analytics_ui.words import N_, _, number_text
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity's name, its preferred colour, and where it stands among the others on a page."""
+    """A quantity's name in English, its preferred colour, and where it stands among the others on a page."""
 
-    name: str
+    english: str
     colour: str | None
     rank: int
 
+    @property
+    def name(self) -> str:
+        """Its name in the language of the page."""
+        return _(self.english)
+
+
+_AIR_TEMPERATURE = Quantity(N_("Air temperature"), VERMILLION, 0)
+_ILLUMINANCE = Quantity(N_("Illuminance"), ORANGE, 1)
+_HUMIDITY = Quantity(N_("Relative humidity"), SKY_BLUE, 2)
+_CO2 = Quantity(N_("CO₂"), REDDISH_PURPLE, 3)
+_POWER = Quantity(N_("Electrical power"), BLUE, 5)
+_ELECTRICITY = Quantity(N_("Electrical energy"), BLUE, 6)
+_PRESENCE = Quantity(N_("Presence"), BLUISH_GREEN, 20)
 
 _KNOWN = {
-    "Zone_Air_Temperature_Sensor": Quantity("Air temperature", VERMILLION, 0),
-    "Air_Temperature_Sensor": Quantity("Air temperature", VERMILLION, 0),
-    "Temperature_Sensor": Quantity("Temperature", VERMILLION, 0),
-    "Illuminance_Sensor": Quantity("Illuminance", ORANGE, 1),
-    "Zone_Air_Humidity_Sensor": Quantity("Relative humidity", SKY_BLUE, 2),
-    "Relative_Humidity_Sensor": Quantity("Relative humidity", SKY_BLUE, 2),
-    "CO2_Sensor": Quantity("CO₂", REDDISH_PURPLE, 3),
-    "CO2_Level_Sensor": Quantity("CO₂", REDDISH_PURPLE, 3),
-    "Zone_CO2_Level_Sensor": Quantity("CO₂", REDDISH_PURPLE, 3),
-    "Electrical_Power_Sensor": Quantity("Electrical power", BLUE, 5),
-    "Electrical_Energy_Usage_Sensor": Quantity("Electrical energy", BLUE, 6),
-    "Energy_Usage_Sensor": Quantity("Energy", BLUE, 6),
-    "Occupancy_Sensor": Quantity("Presence", BLUISH_GREEN, 20),
-    "Motion_Sensor": Quantity("Motion", BLUISH_GREEN, 20),
-    "Contact_Sensor": Quantity("Door", REDDISH_PURPLE, 21),
+    "Zone_Air_Temperature_Sensor": _AIR_TEMPERATURE,
+    "Average_Zone_Air_Temperature_Sensor": _AIR_TEMPERATURE,
+    "Air_Temperature_Sensor": _AIR_TEMPERATURE,
+    "Temperature_Sensor": Quantity(N_("Temperature"), VERMILLION, 0),
+    "Outside_Air_Temperature_Sensor": Quantity(N_("Outdoor temperature"), BLUE, 4),
+    "Outside_Air_Humidity_Sensor": Quantity(N_("Outdoor humidity"), SKY_BLUE, 4),
+    "Illuminance_Sensor": _ILLUMINANCE,
+    "Humidity_Sensor": _HUMIDITY,
+    "Zone_Air_Humidity_Sensor": _HUMIDITY,
+    "Relative_Humidity_Sensor": _HUMIDITY,
+    "CO2_Sensor": _CO2,
+    "CO2_Level_Sensor": _CO2,
+    "Zone_CO2_Level_Sensor": _CO2,
+    "PM2.5_Level_Sensor": Quantity(N_("Fine dust (PM2.5)"), YELLOW, 4),
+    "Electric_Power_Sensor": _POWER,
+    "Electrical_Power_Sensor": _POWER,
+    "Active_Power_Sensor": _POWER,
+    "Power_Sensor": _POWER,
+    "Electrical_Energy_Usage_Sensor": _ELECTRICITY,
+    "Active_Energy_Sensor": _ELECTRICITY,
+    "Energy_Usage_Sensor": Quantity(N_("Energy"), BLUE, 6),
+    "Thermal_Energy_Usage_Sensor": Quantity(N_("Heat"), VERMILLION, 7),
+    "Natural_Gas_Usage_Sensor": Quantity(N_("Gas"), ORANGE, 8),
+    "Water_Usage_Sensor": Quantity(N_("Water"), SKY_BLUE, 9),
+    "Occupancy_Count_Sensor": Quantity(N_("People"), BLUISH_GREEN, 9),
+    "Occupancy_Sensor": _PRESENCE,
+    "PIR_Sensor": Quantity(N_("Motion"), BLUISH_GREEN, 20),
+    "Motion_Sensor": Quantity(N_("Motion"), BLUISH_GREEN, 20),
+    "Contact_Sensor": Quantity(N_("Door"), REDDISH_PURPLE, 21),
 }
 
 _UNITS = {
@@ -73,11 +102,14 @@ _UNITS = {
     "volt": "V",
     "watt": "W",
     "watt_hour": "Wh",
+    "m**3": "m³",
+    "m**3/h": "m³/h",
+    "meter ** 3 / hour": "m³/h",
+    "ug/m**3": "µg/m³",
 }
 
-COMFORT = {("Zone_Air_Temperature_Sensor", "°C"): (20.0, 26.0)}
-"""Comfort bands by Brick class and unit, of EN 16798-1:2019, category II: the coolest heated office and the
-warmest cooled one."""
+_STATES = (N_("closed"), N_("open"), N_("free"), N_("occupied"), N_("off"), N_("on"))
+"""Names of states that devices bring and that we have a word for in each language."""
 
 
 def quantity(point: Point) -> Quantity:
@@ -86,7 +118,7 @@ def quantity(point: Point) -> Quantity:
     if known is None:
         name = (point.brick_class or point.name).removesuffix("_Sensor").replace("_", " ")
         return Quantity(name[:1].upper() + name[1:].lower(), None, 19 if has_states(point) else 10)
-    if known.name == "Door" and "door" not in point.name.lower():
+    if known.english == "Door" and "door" not in point.name.lower():
         # Brick has one class for every contact; the point's name says what it sits on.
         return Quantity(point.name.replace("_", " ").capitalize(), known.colour, known.rank)
     return known
@@ -104,8 +136,8 @@ def has_states(point: Point) -> bool:
 
 
 def state_names(point: Point) -> tuple[str, ...]:
-    """The names of a point's states 0, 1, …"""
-    return point.states or ("off", "on")
+    """The names of a point's states 0, 1, …, in the language of the page where we have a word for them."""
+    return tuple(_(name) if name in _STATES else name for name in point.states or ("off", "on"))
 
 
 def value_text(point: Point, value: float) -> str:
@@ -114,8 +146,7 @@ def value_text(point: Point, value: float) -> str:
         names = state_names(point)
         index = round(value)
         return names[index] if 0 <= index < len(names) else f"{value:g}"
-    decimals = 0 if abs(value) >= 100 else 1
-    return f"{value:,.{decimals}f}".replace(",", "\u202f").replace("-", "\u2212")
+    return number_text(value, 0 if abs(value) >= 100 else 1)
 
 
 def in_order(points: Iterable[Point]) -> list[Point]:
@@ -124,10 +155,20 @@ def in_order(points: Iterable[Point]) -> list[Point]:
 
 
 def colours(points: Iterable[Point]) -> dict[int, str]:
-    """A colour for each point of one space. It depends on the points made before, so it never changes."""
+    """A colour for each point of one space. It depends on the points made before, so it never changes.
+
+    Two points of one quantity stand on one chart and never share a colour, nor does a point with one of
+    another quantity as long as there are colours left.
+    """
     chosen: dict[int, str] = {}
+    used: dict[str, list[str]] = {}
     for point in sorted(points, key=lambda point: point.id):
-        free = [colour for colour in PALETTE if colour not in chosen.values()] or list(PALETTE)
-        wanted = quantity(point).colour
-        chosen[point.id] = wanted if wanted in free and wanted else free[len(chosen) % len(free)]
+        own = quantity(point)
+        beside = used.setdefault(own.english, [])
+        free = [colour for colour in PALETTE if colour not in chosen.values()]
+        apart = [colour for colour in PALETTE if colour not in beside]
+        wished = [colour for candidates in (free, apart) for colour in candidates if colour == own.colour]
+        candidates = [*wished, *free, *apart] if wished and wished[0] in free else [*free, *wished, *apart]
+        chosen[point.id] = candidates[0] if candidates else PALETTE[len(beside) % len(PALETTE)]
+        beside.append(chosen[point.id])
     return chosen

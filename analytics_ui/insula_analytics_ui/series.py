@@ -1,7 +1,6 @@
-"""From bucketed readings to what a chart draws: lines with gaps, and strips of states.
+"""From bucketed readings to what a chart draws: lines with gaps, strips of states, and how complete it is.
 
-Instants are milliseconds since the epoch (float64), which is how the charts take them; what people read
-beside them is text in the building's time zone, so that a chart never depends on where its browser stands.
+Instants are milliseconds since the epoch (float64), as in `times`.
 """
 
 from __future__ import annotations
@@ -9,57 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
-from insula_analytics_ui.api import Point, Reading
+from insula_analytics_ui.api.model import Point
+from insula_analytics_ui.api.readings import Reading
+from insula_analytics_ui.periods import Period
 from insula_analytics_ui.quantities import state_names, value_text
+from insula_analytics_ui.times import MILLISECONDS, local_text, milliseconds, span_text
 
-MILLISECONDS = 1000.0
 LONGEST_CARRY = timedelta(hours=1)
 """How long a state is held to be unchanged when a sensor that reports changes alone says nothing."""
 
-
-@dataclass(frozen=True)
-class Period:
-    """A period to look back over, the bucket that fits a chart, and how often to look again (seconds)."""
-
-    key: str
-    name: str
-    length: timedelta
-    bucket: str
-    bucket_length: timedelta
-    refresh: int
-
-
-PERIODS = {
-    period.key: period
-    for period in (
-        Period("3h", "3 hours", timedelta(hours=3), "1m", timedelta(minutes=1), 5),
-        Period("24h", "24 hours", timedelta(hours=24), "5m", timedelta(minutes=5), 15),
-        Period("7d", "7 days", timedelta(days=7), "1h", timedelta(hours=1), 60),
-    )
-}
-
-
-def window(period: Period, now: datetime) -> tuple[datetime, datetime]:
-    """The half-open interval that ends with the bucket of `now`."""
-    size = period.bucket_length.total_seconds()
-    end = datetime.fromtimestamp((now.timestamp() // size + 1) * size, tz=now.tzinfo)
-    return end - period.length, end
-
-
-def _milliseconds(time: datetime) -> float:
-    return time.timestamp() * MILLISECONDS
+CELLS = 120
+"""Pieces of a completeness strip."""
 
 
 def _by_point(readings: Iterable[Reading]) -> dict[int, list[tuple[float, float]]]:
     found: dict[int, list[tuple[float, float]]] = {}
     for reading in readings:
         if reading.value is not None:
-            found.setdefault(reading.point, []).append((_milliseconds(reading.time), reading.value))
+            found.setdefault(reading.point, []).append((milliseconds(reading.time), reading.value))
     return {point: sorted(pairs) for point, pairs in found.items()}
 
 
@@ -111,7 +83,7 @@ def strips(
     the state that the one before ended with, for `LONGEST_CARRY` at most.
     """
     tops, lasts = _by_point(highest), {key: dict(pairs) for key, pairs in _by_point(last).items()}
-    size, stop = bucket.total_seconds() * MILLISECONDS, _milliseconds(end)
+    size, stop = bucket.total_seconds() * MILLISECONDS, milliseconds(end)
     carry = LONGEST_CARRY.total_seconds() * MILLISECONDS
     rows: list[tuple[float, float, str, float, str, str]] = []
     for point in points:
@@ -132,7 +104,7 @@ def strips(
                 names[point.id],
                 min(max(value / most, 0), 1),
                 value_text(point, value),
-                _span(begin, until, zone),
+                span_text(begin, until, zone),
             )
             for begin, until, value in stretches
         ]
@@ -147,26 +119,63 @@ def _extend(stretches: list[tuple[float, float, float]], begin: float, end: floa
         stretches.append((begin, end, value))
 
 
-def local_text(time: float, zone: ZoneInfo) -> str:
-    """An instant as a person in the building reads it."""
-    return datetime.fromtimestamp(time / MILLISECONDS, tz=zone).strftime("%a %-d %b %H:%M")
+@dataclass(frozen=True)
+class Complete:
+    """How much of a period is covered: `share` from 0 to 1, None where nothing can be; `cells` of the strip.
+
+    `cells` has the columns `time`, `until`, `share` and `at`.
+    """
+
+    share: float | None
+    cells: pd.DataFrame
 
 
-def _span(begin: float, end: float, zone: ZoneInfo) -> str:
-    until = datetime.fromtimestamp(end / MILLISECONDS, tz=zone)
-    return f"{local_text(begin, zone)} to {until:%H:%M}"
+def completeness(
+    points: Sequence[Point], readings: Iterable[Reading], period: Period, *, now: datetime, zone: ZoneInfo
+) -> Complete:
+    """Which part of the period up to now is covered by the lines of the points, each counting the same.
+
+    A line covers what lies between two neighbours that are not a gap, and a bucket after its last one.
+    """
+    begin, stop = milliseconds(period.begin), milliseconds(min(period.end, now))
+    columns = ["time", "until", "share", "at"]
+    if not points or stop <= begin:
+        return Complete(None, pd.DataFrame(columns=columns))
+    size = period.bucket_length.total_seconds() * MILLISECONDS
+    covered = [_covered(pairs, size, begin, stop) for pairs in _series(points, readings)]
+    width = (stop - begin) / CELLS
+    shares = []
+    for left in (begin + index * width for index in range(CELLS)):
+        inside = sum(_overlap(stretches, left, left + width) for stretches in covered)
+        shares.append(round(inside / width / len(points), 3))
+    rows = []
+    for share, cells in groupby(range(CELLS), key=shares.__getitem__):
+        first, *others = cells
+        left, right = begin + first * width, begin + (first + len(others) + 1) * width
+        rows.append((left, right, share, span_text(left, right, zone)))
+    return Complete(fmean(shares), pd.DataFrame(rows, columns=columns))
 
 
-def ticks(begin: datetime, end: datetime, period: Period, zone: ZoneInfo) -> dict[float, str]:
-    """Instants to mark on the time axis and what to write there: round times of the building's own clock."""
-    step = {"3h": timedelta(minutes=30), "24h": timedelta(hours=3), "7d": timedelta(days=1)}[period.key]
-    marks: dict[float, str] = {}
-    local = begin.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    while True:
-        instant = local.replace(tzinfo=zone)
-        if instant >= end:
-            return marks
-        if instant >= begin:
-            midnight = local.hour == local.minute == 0
-            marks[_milliseconds(instant)] = f"{local:%a %-d %b}" if midnight else f"{local:%H:%M}"
-        local += step  # wall time: a day of 23 or 25 hours still begins at its midnight
+def _series(points: Sequence[Point], readings: Iterable[Reading]) -> list[list[float]]:
+    found = _by_point(readings)
+    return [[time for time, _value in found.get(point.id, [])] for point in points]
+
+
+def _covered(times: Sequence[float], size: float, begin: float, stop: float) -> list[tuple[float, float]]:
+    """Stretches of time without a gap."""
+    gap = _gap(times, timedelta(milliseconds=size))
+    stretches: list[tuple[float, float]] = []
+    for time in times:
+        if stretches and time - stretches[-1][1] <= gap - size:
+            stretches[-1] = (stretches[-1][0], time + size)
+        else:
+            stretches.append((time, time + size))
+    if stretches and stop - stretches[-1][1] <= gap - size:
+        stretches[-1] = (stretches[-1][0], stop)
+    if stretches and stretches[0][0] - begin <= gap - size:
+        stretches[0] = (begin, stretches[0][1])
+    return stretches
+
+
+def _overlap(stretches: Sequence[tuple[float, float]], left: float, right: float) -> float:
+    return sum(max(0.0, min(end, right) - max(begin, left)) for begin, end in stretches)

@@ -13,10 +13,12 @@ from joserfc.jwk import OctKey
 from starlette.middleware import Middleware
 
 from insula_analytics_ui.backend import Backend
+from insula_analytics_ui.files import Files
 from insula_analytics_ui.gate import Gate
 from insula_analytics_ui.settings import UiSettings
 from insula_analytics_ui.sign_in import SignIn
 from insula_analytics_ui.theme import theme_options
+from insula_analytics_ui.words import _
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +34,7 @@ def create_app(backend: Backend) -> st.App:
     sign_in = SignIn(backend.settings, backend.provider, backend.sessions, OctKey.generate_key(256))
     return st.App(
         Path(__file__).with_name("script.py"),
-        routes=sign_in.routes(),
+        routes=[*sign_in.routes(), *Files(backend).routes()],
         middleware=[Middleware(Gate, settings=backend.settings, sessions=backend.sessions)],
         lifespan=lifespan,
         on_script_error=_say_sorry,
@@ -69,5 +71,5 @@ def options(settings: UiSettings, *, address: str, port: int) -> dict[str, objec
 def _say_sorry(error: Exception) -> bool:
     """Log what went wrong, and show a sentence in its place."""
     _log.error("a page failed", exc_info=error)
-    st.error("This page failed, and the failure was recorded. Reload it, or go to another page.")
+    st.error(_("This page failed, and the failure was recorded. Reload it, or go to another page."))
     return True

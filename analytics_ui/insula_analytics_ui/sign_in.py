@@ -32,6 +32,7 @@ from insula_analytics_ui.notice import notice
 from insula_analytics_ui.provider import Provider
 from insula_analytics_ui.sessions import Session, SessionStore
 from insula_analytics_ui.settings import UiSettings
+from insula_analytics_ui.words import _
 
 _log = structlog.get_logger(__name__)
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -189,5 +190,5 @@ class SignIn:
         if isinstance(error, SignInRefused):
             _log.warning("sign-in refused", reason=error.reason)
         status = 503 if isinstance(error, PlatformAway) else 400
-        todo = "Try again in a moment." if isinstance(error, PlatformAway) else error.todo
-        return notice(status, what=error.what, todo=todo, action="Sign in", url="/auth/login?next=/")
+        todo = _("Try again in a moment.") if isinstance(error, PlatformAway) else error.todo
+        return notice(status, what=error.what, todo=todo, action=_("Sign in"), url="/auth/login?next=/")

@@ -67,3 +67,20 @@ def theme_options() -> dict[str, object]:
     for name, colours in (("light", _LIGHT), ("dark", _DARK)):
         options.update({f"theme.{name}.{option}": value for option, value in colours.items()})
     return options
+
+
+REPORT_CONFIG: dict[str, object] = {
+    "font": "Noto Sans, DejaVu Sans, sans-serif",
+    "background": "#ffffff",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "#59636e",
+        "titleColor": "#59636e",
+        "titleFontWeight": "normal",
+        "gridColor": "#e3e7eb",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+    },
+    "range": {"category": list(PALETTE)},
+}
+"""How charts look on paper: Streamlit's theme reaches only those on its pages."""

@@ -19,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from insula_analytics_ui.backend import Backend, build
+from insula_analytics_ui.files import Files
 from insula_analytics_ui.gate import Gate
 from insula_analytics_ui.sessions import SessionStore
 from insula_analytics_ui.settings import UiSettings
@@ -127,6 +128,7 @@ def running_ui(platform: FakePlatform) -> Iterator[Ui]:
     app = Starlette(
         routes=[
             *sign_in.routes(),
+            *Files(here.backend).routes(),
             WebSocketRoute("/_stcore/stream", stream),
             Route("/{path:path}", page, methods=["GET", "HEAD", "POST", "PUT"]),
         ],

@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.analytics_ui.fake_analytics import FakeAnalytics
 from tests.servers.mosquitto import free_port
 
 FIRST_KEY = RSAKey.generate_key(2048, {"kid": "one"})
@@ -79,6 +80,9 @@ class FakePlatform:
                 Route("/end-session", self.end_session),
                 *(Route(f"{tenant}/{what}", self.api) for what in ("spaces", "devices", "points", "latest")),
                 Route(f"{tenant}/readings", self.api),
+                Route(f"{tenant}/devices/{{device}}/diagnostics", self.analytics),
+                Route(f"{tenant}/meters", self.analytics),
+                Route(f"{tenant}/analytics/{{what:path}}", self.analytics),
             ]
         )
 
@@ -181,7 +185,23 @@ class FakePlatform:
             return JSONResponse({"title": "Not found"}, 404)
         building = BUILDINGS.get(person.tenant)
         items = building.answer(what, request) if building else []
+        if request.headers.get("accept") == "text/csv":
+            rows = "".join(f"{each['point']},{each['time']},{each['value']}\r\n" for each in items)
+            return Response("point,time,value\r\n" + rows, media_type="text/csv")
         return JSONResponse({"items": items, "next_cursor": None})
+
+    def analytics(self, request: Request) -> Response:
+        """What is computed; a tenant without a building has nothing of it."""
+        what = request.path_params.get("what") or request.url.path.rpartition("/")[2]
+        self.counts[what] += 1
+        person = self._bearer(request)
+        if person is None:
+            return JSONResponse({"title": "Unauthorized"}, 401)
+        building = BUILDINGS.get(person.tenant)
+        if person.tenant != request.path_params["tenant"] or building is None:
+            return JSONResponse({"title": "Not found"}, 404)
+        answer = building.computed(what, request)
+        return JSONResponse(answer) if answer else JSONResponse({"title": "Not found"}, 404)
 
 
 @dataclass(frozen=True)
@@ -202,16 +222,80 @@ class Building:
         """The items of one list."""
         return list(getattr(self, f"_{what}")(request))
 
+    @property
+    def analytics(self) -> FakeAnalytics:
+        """What is told about this building over time; Acme's has everything."""
+        rooms = [(self.first_id + index, name, storey) for index, (name, storey) in enumerate(self.rooms)]
+        return FakeAnalytics(self.name, self.zone, rooms, self.first_id * 100, rich=self.first_id == 1)
+
     def _spaces(self, _: Request) -> Iterator[dict[str, Any]]:
         for index, (name, storey) in enumerate(self.rooms):
             yield {
                 "id": self.first_id + index,
                 "name": name,
                 "storey": storey,
-                "building": self.annex if self.annex and index == len(self.rooms) - 1 else self.name,
+                "building": self.annex if self._is_annex(index) else self.name,
                 "site": self.site,
                 "time_zone": self.zone,
+                "storey_id": self.first_id + (index // 2 if len(self.rooms) < 9 else index // 8),
+                "building_id": self.building_id + (1 if self._is_annex(index) else 0),
             }
+
+    def _is_annex(self, index: int) -> bool:
+        return self.annex is not None and index == len(self.rooms) - 1
+
+    @property
+    def building_id(self) -> int:
+        """Of the main building."""
+        return self.first_id + 1000
+
+    def computed(self, what: str, request: Request) -> dict[str, Any] | None:
+        """Diagnostics and analytics; what the overview asks has short answers of its own."""
+        query = request.query_params
+        if what == "diagnostics":
+            return self._diagnostics(request.path_params["device"])
+        if what == "findings" and query.get("state") == "open":
+            return {"items": [self._finding()], "next_cursor": None}
+        if what == "data-quality" and query.get("limit") == "1":
+            place = {"kind": "building", "id": self.building_id, "points": 16, "with_problems": 2}
+            return {"items": [], "places": [place | {"completeness": {"share": 0.9149}}]}
+        if what == "energy":
+            begin, end = (datetime.fromisoformat(query[name]) for name in ("from", "to"))
+            if end - begin <= timedelta(days=1, hours=1):
+                return self._so_far(begin)
+        return self.analytics.answer(what, query)
+
+    def _so_far(self, begin: datetime) -> dict[str, Any]:
+        """Of a day so far: today's electricity is a fifth and more above the weeks before."""
+        used = 50.0 if datetime.now(UTC) - begin < timedelta(days=2) else 40.0
+        energy = {"id": self.building_id, "name": self.name, "carrier": "electricity", "unit": "kWh"}
+        return {"buildings": [energy | {"consumption": used}]}
+
+    def _diagnostics(self, device: str) -> dict[str, Any]:
+        silent = device == "room-3-door"
+        said = "The device has been gone since yesterday." if silent else "The device sends as it should."
+        return {
+            "device": device,
+            "verdict": {
+                "code": "offline" if silent else "well",
+                "summary": said,
+                "to_do": "Check its power and its network." if silent else None,
+            },
+            "clock_offset": -75.25 if silent else 0.5,
+            "dead_letters": [],
+        }
+
+    def _finding(self) -> dict[str, Any]:
+        return {
+            "id": 1,
+            "point": self.first_id * 100,
+            "device": "room-1-temperature",
+            "name": "temperature",
+            "space": self.first_id,
+            "kind": "stuck",
+            "severity": "warning",
+            "opened_at": _text(datetime.now(UTC) - timedelta(days=2, hours=1)),
+        }
 
     def _devices(self, _: Request) -> Iterator[dict[str, Any]]:
         for index, (name, _storey) in enumerate(self.rooms):

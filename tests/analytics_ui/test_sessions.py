@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from insula_analytics_ui.api import Api
+from insula_analytics_ui.api.client import Api
+from insula_analytics_ui.api.model import spaces
+from insula_analytics_ui.api.readings import latest
 from insula_analytics_ui.errors import ApiRefused, PlatformAway, SessionEnded
 from insula_analytics_ui.sessions import Person, SessionStore, Tokens
 from tests.analytics_ui.conftest import COOKIE, Ui
@@ -99,12 +101,12 @@ def test_a_token_that_the_api_turns_down_is_renewed_once_and_the_answer_arrives(
         ui.sign_in(browser)
         session = ui.session_of(browser)
         platform.access_tokens.clear()
-        assert [space.name for space in Api(ui.backend, session).spaces()][:1] == ["Reception"]
+        assert [space.name for space in spaces(Api(ui.backend, session))][:1] == ["Reception"]
         assert platform.counts["refresh_token"] == 1
 
         platform.faults["api_status"] = 401
         with pytest.raises(SessionEnded):
-            Api(ui.backend, session).spaces()
+            spaces(Api(ui.backend, session))
         assert ui.session_of(browser) is None
 
 
@@ -113,9 +115,9 @@ def test_each_person_reads_their_own_tenant_and_no_other(ui: Ui):
         ui.sign_in(annas, ANNA)
         ui.sign_in(gils, GIL)
         anna, gil = Api(ui.backend, ui.session_of(annas)), Api(ui.backend, ui.session_of(gils))
-        assert {space.building for space in anna.spaces()} == {"Forum"}
-        assert {space.building for space in gil.spaces()} == {"Harbour House"}
-        assert not anna.latest().keys() & gil.latest().keys()
+        assert {space.building for space in spaces(anna)} == {"Forum"}
+        assert {space.building for space in spaces(gil)} == {"Harbour House"}
+        assert not latest(anna).keys() & latest(gil).keys()
         assert annas.cookies[COOKIE] != gils.cookies[COOKIE]
 
 
@@ -125,7 +127,7 @@ def test_each_person_reads_their_own_tenant_and_no_other(ui: Ui):
         (403, "Your role does not let you read spaces."),
         (404, "The platform has no spaces for you."),
         (429, "Your tenant asks too much at once."),
-        (400, "The platform could not list spaces: It cannot be done."),
+        (400, "The platform could not answer about spaces: It cannot be done."),
         (503, "The platform does not answer just now."),
     ],
 )
@@ -134,6 +136,6 @@ def test_an_error_of_the_api_is_a_sentence(ui: Ui, platform: FakePlatform, statu
         ui.sign_in(browser)
         platform.faults["api_status"] = status
         with pytest.raises((ApiRefused, PlatformAway)) as refused:
-            Api(ui.backend, ui.session_of(browser)).spaces()
+            spaces(Api(ui.backend, ui.session_of(browser)))
         assert refused.value.what == what
         assert refused.value.todo

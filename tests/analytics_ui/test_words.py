@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from insula_analytics_ui.api import Device, Point, Space
-from insula_analytics_ui.freshness import age, device_state, reading_state
+from insula_analytics_ui.api.model import Device, Point, Space
+from insula_analytics_ui.freshness import device_state, reading_state
+from insula_analytics_ui.places import labels, rooms_of
 from insula_analytics_ui.quantities import colours, quantity, unit, value_text
-from insula_analytics_ui.rooms import labels, rooms_of
 from insula_analytics_ui.theme import PALETTE
+from insula_analytics_ui.times import age_text
 from insula_analytics_ui.views.devices import devices_table
 from insula_analytics_ui.views.elements import plain
 
@@ -36,16 +37,30 @@ def point(number: int, brick_class: str | None = None, **fields) -> Point:
 def test_a_reading_is_fresh_then_stale_then_silent(late: int, word: str, text: str):
     time = NOW - timedelta(seconds=late)
     assert reading_state(time, NOW).word == word
-    assert age(time, NOW) == text
+    assert age_text(time, NOW) == text
 
 
 def test_a_state_differs_in_its_dot_and_not_in_colour_alone():
-    states = [
-        device_state(time, NOW) for time in (NOW, NOW - timedelta(minutes=9), NOW - timedelta(days=1), None)
-    ]
+    times = (NOW, NOW - timedelta(minutes=9), NOW - timedelta(days=1), None)
+    states = [device_state(Device(id="d", name="d", last_seen=time), NOW) for time in times]
     assert [state.word for state in states] == ["online", "stale", "silent", "never seen"]
     assert [state.dot for state in states] == ["●", "◐", "○", "○"]
     assert reading_state(None, NOW).word == "silent"
+
+
+def test_a_device_that_speaks_once_a_day_is_online_when_the_platform_says_so():
+    seen = NOW - timedelta(hours=20)
+    words = {
+        presence: device_state(Device(id="d", name="d", last_seen=seen, presence=presence), NOW).word
+        for presence in ("online", "stale", "offline", "unknown", None)
+    }
+    assert words == {
+        "online": "online",
+        "stale": "stale",
+        "offline": "silent",
+        "unknown": "silent",
+        None: "silent",
+    }
 
 
 def test_values_are_written_as_people_write_them():
@@ -84,6 +99,23 @@ def test_a_points_colour_does_not_change_when_others_come():
     assert len(set(after.values())) == len(PALETTE)
 
 
+def test_two_sensors_of_one_kind_never_share_a_colour_however_many_others_there_are():
+    others = (
+        "CO2_Sensor",
+        "Illuminance_Sensor",
+        "Occupancy_Sensor",
+        "Contact_Sensor",
+        "Zone_Air_Humidity_Sensor",
+    )
+    many = [point(number, others[number % 5]) for number in range(1, 11)]
+    temperatures = [point(number, "Zone_Air_Temperature_Sensor") for number in range(11, 16)]
+    chosen = colours([*many, *temperatures])
+    assert len({chosen[each.id] for each in temperatures}) == 5
+    for brick_class in others:
+        alike = [each for each in many if each.brick_class == brick_class]
+        assert len({chosen[each.id] for each in alike}) == len(alike)
+
+
 def test_rooms_come_in_the_order_of_a_walk_and_points_without_a_room_come_last():
     spaces = [
         Space(id=1, name="Room 10", storey="Ground floor", building="Forum"),
@@ -107,14 +139,29 @@ def test_a_room_of_an_unknown_time_zone_is_told_in_utc():
 def test_two_points_of_one_quantity_are_told_apart_by_their_devices():
     points = [point(1, "CO2_Sensor"), point(2, "CO2_Sensor"), point(3, "Illuminance_Sensor")]
     assert labels(points) == {1: "CO₂ (device-1)", 2: "CO₂ (device-2)", 3: "Illuminance"}
+    named = {"device-1": Device(id="device-1", name="By the window")}
+    assert labels(points, named)[1] == "CO₂ (By the window)"
 
 
-def test_the_table_of_devices_has_a_row_for_each_even_when_none_was_ever_seen():
-    devices = [Device(id="b", name="B"), Device(id="a", name="A", space_id=1)]
-    table = devices_table(devices, [Space(id=1, name="Hall", building="Annex")], [point(1, device="a")], NOW)
+def test_two_points_of_one_quantity_and_one_device_are_told_apart_by_their_names():
+    points = [
+        point(number, "CO2_Sensor", device="d", name=name) for number, name in ((1, "left"), (2, "right"))
+    ]
+    assert labels(points) == {1: "CO₂ (d, left)", 2: "CO₂ (d, right)"}
+
+
+def test_the_table_of_devices_has_a_row_for_each_the_worst_first():
+    devices = [
+        Device(id="b", name="B"),
+        Device(id="a", name="A", space_id=1),
+        Device(id="c", name="C", space_id=1, last_seen=NOW),
+    ]
+    rooms = rooms_of([Space(id=1, name="Hall", building="Annex")], devices, [point(1, device="a")])
+    table = devices_table(rooms, NOW)
     assert table[["name", "space", "points", "state"]].to_numpy().tolist() == [
         ["A", "Annex · Hall", "p", "never seen"],
         ["B", "Not in a room", "", "never seen"],
+        ["C", "Annex · Hall", "", "online"],
     ]
 
 

@@ -1,0 +1,55 @@
+"""Readings as files: the API's own formats, streamed to who is signed in, for what they may read."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.analytics_ui.conftest import Ui
+from tests.analytics_ui.fake_platform import GIL, FakePlatform
+
+PERIOD = "from=2026-11-20T06:00:00Z&to=2026-11-20T07:00:00Z&bucket=30m&aggregate=mean"
+
+
+def test_a_file_is_what_the_api_gives_for_the_same_question(ui: Ui, platform: FakePlatform):
+    with ui.browser() as browser:
+        ui.sign_in(browser)
+        answer = browser.get(f"/files/readings.csv?point=100&point=110&{PERIOD}&limit=1")
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert answer.headers["content-disposition"] == 'attachment; filename="readings.csv"'
+        token = next(iter(platform.access_tokens))
+        own = httpx.get(
+            f"{platform.url}/api/v1/tenants/acme/readings?point=100&point=110&{PERIOD}",
+            headers={"Authorization": f"Bearer {token}", "Accept": "text/csv"},
+        )
+        assert answer.content == own.content
+        assert len(answer.text.splitlines()) == 1 + 2 * 2
+
+
+def test_without_a_session_there_is_no_file(ui: Ui, platform: FakePlatform):
+    answer = httpx.get(f"{ui.url}/files/readings.csv?point=100&{PERIOD}")
+    assert answer.status_code == 303
+    assert "/auth/login" in answer.headers["location"]
+    assert platform.counts["readings"] == 0
+
+
+def test_a_file_is_asked_for_with_the_persons_own_token(ui: Ui, platform: FakePlatform):
+    with ui.browser() as browser:
+        ui.sign_in(browser, GIL)
+        platform.access_tokens.clear()  # revoked: it is renewed, once, and the file comes
+        answer = browser.get(f"/files/readings.csv?point=5100&{PERIOD}")
+        assert answer.status_code == 200
+        assert platform.counts["refresh_token"] == 1
+        assert {person.tenant for person in platform.access_tokens.values()} == {"globex"}
+
+
+def test_what_the_api_refuses_is_told_in_words_and_in_the_browsers_language(ui: Ui, platform: FakePlatform):
+    with ui.browser() as browser:
+        ui.sign_in(browser)
+        platform.faults["api_status"] = 403
+        answer = browser.get(
+            f"/files/readings.parquet?point=100&{PERIOD}", headers={"Accept-Language": "fr-BE,en;q=0.5"}
+        )
+        assert answer.status_code == 403
+        assert 'lang="fr"' in answer.text
+        assert "Votre rôle ne vous permet pas de lire ces données" in answer.text
+        assert browser.get(f"/files/readings.xlsx?point=100&{PERIOD}").status_code == 404
