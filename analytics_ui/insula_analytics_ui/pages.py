@@ -7,7 +7,17 @@ from html import escape
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from insula_analytics_ui.views import building, devices, explorer, overview, space
+from insula_analytics_ui.views import (
+    building,
+    comfort,
+    data_quality,
+    devices,
+    energy,
+    explorer,
+    occupancy,
+    overview,
+    space,
+)
 from insula_analytics_ui.views.elements import kept_query
 from insula_analytics_ui.words import _
 
@@ -25,11 +35,20 @@ def pages() -> Pages:
             st.Page(space.page, title=_("Room"), icon=":material/meeting_room:", url_path="space"),
         ],
         _("Over time"): [
+            st.Page(comfort.page, title=_("Comfort"), icon=":material/thermostat:", url_path="comfort"),
+            st.Page(occupancy.page, title=_("Occupancy"), icon=":material/groups:", url_path="occupancy"),
+            st.Page(energy.page, title=_("Energy"), icon=":material/bolt:", url_path="energy"),
             st.Page(
                 explorer.page, title=_("Point explorer"), icon=":material/show_chart:", url_path="explorer"
             ),
         ],
         _("Equipment"): [
+            st.Page(
+                data_quality.page,
+                title=_("Data quality"),
+                icon=":material/rule:",
+                url_path="data-quality",
+            ),
             st.Page(devices.page, title=_("Devices' health"), icon=":material/sensors:", url_path="devices"),
         ],
     }

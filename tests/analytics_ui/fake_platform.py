@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.analytics_ui.fake_analytics import FakeAnalytics
 from tests.servers.mosquitto import free_port
 
 FIRST_KEY = RSAKey.generate_key(2048, {"kid": "one"})
@@ -80,6 +81,7 @@ class FakePlatform:
                 *(Route(f"{tenant}/{what}", self.api) for what in ("spaces", "devices", "points", "latest")),
                 Route(f"{tenant}/readings", self.api),
                 Route(f"{tenant}/devices/{{device}}/diagnostics", self.analytics),
+                Route(f"{tenant}/meters", self.analytics),
                 Route(f"{tenant}/analytics/{{what:path}}", self.analytics),
             ]
         )
@@ -190,7 +192,7 @@ class FakePlatform:
 
     def analytics(self, request: Request) -> Response:
         """What is computed; a tenant without a building has nothing of it."""
-        what = request.path_params.get("what") or "diagnostics"
+        what = request.path_params.get("what") or request.url.path.rpartition("/")[2]
         self.counts[what] += 1
         person = self._bearer(request)
         if person is None:
@@ -220,6 +222,12 @@ class Building:
         """The items of one list."""
         return list(getattr(self, f"_{what}")(request))
 
+    @property
+    def analytics(self) -> FakeAnalytics:
+        """What is told about this building over time; Acme's has everything."""
+        rooms = [(self.first_id + index, name, storey) for index, (name, storey) in enumerate(self.rooms)]
+        return FakeAnalytics(self.name, self.zone, rooms, self.first_id * 100, rich=self.first_id == 1)
+
     def _spaces(self, _: Request) -> Iterator[dict[str, Any]]:
         for index, (name, storey) in enumerate(self.rooms):
             yield {
@@ -242,20 +250,26 @@ class Building:
         return self.first_id + 1000
 
     def computed(self, what: str, request: Request) -> dict[str, Any] | None:
-        """Diagnostics and analytics; today's electricity is a fifth and more above the weeks before."""
+        """Diagnostics and analytics; what the overview asks has short answers of its own."""
+        query = request.query_params
         if what == "diagnostics":
             return self._diagnostics(request.path_params["device"])
-        if what == "findings":
+        if what == "findings" and query.get("state") == "open":
             return {"items": [self._finding()], "next_cursor": None}
-        if what == "data-quality":
+        if what == "data-quality" and query.get("limit") == "1":
             place = {"kind": "building", "id": self.building_id, "points": 16, "with_problems": 2}
             return {"items": [], "places": [place | {"completeness": {"share": 0.9149}}]}
         if what == "energy":
-            begin = datetime.fromisoformat(request.query_params["from"])
-            used = 50.0 if datetime.now(UTC) - begin < timedelta(days=2) else 40.0
-            energy = {"id": self.building_id, "carrier": "electricity", "unit": "kWh", "consumption": used}
-            return {"buildings": [energy]}
-        return None
+            begin, end = (datetime.fromisoformat(query[name]) for name in ("from", "to"))
+            if end - begin <= timedelta(days=1, hours=1):
+                return self._so_far(begin)
+        return self.analytics.answer(what, query)
+
+    def _so_far(self, begin: datetime) -> dict[str, Any]:
+        """Of a day so far: today's electricity is a fifth and more above the weeks before."""
+        used = 50.0 if datetime.now(UTC) - begin < timedelta(days=2) else 40.0
+        energy = {"id": self.building_id, "name": self.name, "carrier": "electricity", "unit": "kWh"}
+        return {"buildings": [energy | {"consumption": used}]}
 
     def _diagnostics(self, device: str) -> dict[str, Any]:
         silent = device == "room-3-door"

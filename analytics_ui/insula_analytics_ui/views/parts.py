@@ -87,7 +87,7 @@ def table(
     """
     report.add(name, Table(title, rows, right))
     if title:
-        st.html(f"<h3>{escape(title)}</h3>")
+        chart_head(title)
     styled = rows.style
     for column, colour in (ink or {}).items():
         styled = styled.map(lambda value, colour=colour: f"color: {colour(value)}", subset=[column])
@@ -95,6 +95,7 @@ def table(
         styled if ink else rows,
         hide_index=True,
         row_height=ROW_HEIGHT,
+        placeholder="\u2013",
         height="content" if len(rows) <= ROWS_SHOWN else (ROWS_SHOWN + 1) * ROW_HEIGHT,
         column_config=dict(columns) if columns else None,
         key=f"table {name}",

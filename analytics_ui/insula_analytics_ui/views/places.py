@@ -92,7 +92,8 @@ def choose_place(estate: Estate, place: Place, levels: Sequence[Level], needed: 
         "space": _("All rooms"),
     }
     for level in levels:
-        names = {KEYS[level](room): NAMES[level](room) for room in rooms}
+        # What is in no building is shown with all of them, and cannot be chosen.
+        names = {KEYS[level](room): NAMES[level](room) for room in rooms if KEYS[level](room)}
         options = list(names) if level in needed else ["", *names]
         if len(options) > 1 or level == "building":
             st.session_state[f"place {level}"] = place.chosen.get(level, "")

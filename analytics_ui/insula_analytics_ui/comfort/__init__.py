@@ -1,0 +1,1 @@
+"""Comfort: what charts and tables of it show, and how they are drawn."""

@@ -1,0 +1,1 @@
+"""Forecasts and findings: what charts and tables of them show, and how they are drawn."""

@@ -1,0 +1,1 @@
+"""Occupancy: what charts and tables of it show, and how they are drawn."""
