@@ -137,13 +137,11 @@ def _resolution(shown: Shown, traces: Traces) -> None:
     with said:
         st.html(f'<p class="in-quiet">{escape(text)} {escape(traces.zone.key)}</p>')
     with back:
-        if st.query_params.get("zoom"):
-            st.button(
-                _("Whole period"),
-                icon=":material/zoom_out_map:",
-                on_click=lambda: write({"zoom": None}),
-                key="unzoom",
-            )
+        if st.query_params.get("zoom") and st.button(
+            _("Whole period"), icon=":material/zoom_out_map:", key="unzoom"
+        ):
+            write({"zoom": None})
+            st.rerun()  # the whole page: this is its live part, which was given the stretch
 
 
 def _panel(shown: Shown, traces: Traces, sign: str, points: Sequence[Point], *, states: bool) -> None:
