@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -478,7 +479,7 @@ def test_an_analysis_that_does_not_end_is_given_up_for_a_new_one(live: Live):
         assert open_slices(session) == (new, [0])
 
 
-def test_metrics_tell_lag_work_and_failures():
+def test_metrics_tell_lag_work_and_failures(monkeypatch: pytest.MonkeyPatch):
     metrics = AnalysisMetrics()
     metrics.look({"acme": datetime.now(UTC) - timedelta(hours=2)})
     metrics.count(Worked(done=5, failed=1))
@@ -494,3 +495,5 @@ def test_metrics_tell_lag_work_and_failures():
     lag = registry.get_sample_value("insula_analyses_lag_seconds", {"tenant": "acme"})
     assert lag is not None
     assert 7200 <= lag < 7300
+    monkeypatch.setattr(time, "time", lambda: datetime.now(UTC).timestamp() + 3 * 3600)
+    assert registry.get_sample_value("insula_analyses_lag_seconds", {"tenant": "acme"}) is None

@@ -50,6 +50,7 @@ JITTER = timedelta(minutes=10)
 """Over which the tenants of one look are spread."""
 _RETRY_AFTER = timedelta(minutes=1)
 _MOST_RETRIES = 5
+_GOOD_FOR = 2 * 3600
 _READS = 3
 """Connections of a job: one tenant may use two fewer, and one at least."""
 
@@ -76,11 +77,13 @@ class AnalysisMetrics(Collector):
         self.points = Counter(
             "insula_analyses_points", "Points that were analysed, or could not be", ["outcome"], registry=None
         )
-        self._until: dict[str, datetime] = {}
+        self._lag: dict[str, float] = {}
+        self._looked_at = 0.0
 
     def look(self, until: dict[str, datetime]) -> None:
         """Take until when each open tenant's readings are analysed."""
-        self._until = until
+        self._looked_at = time.time()
+        self._lag = {tenant: self._looked_at - one.timestamp() for tenant, one in until.items()}
 
     def count(self, worked: Worked) -> None:
         """Count what a job came to."""
@@ -88,16 +91,20 @@ class AnalysisMetrics(Collector):
         self.points.labels("failed").inc(worked.failed)
 
     def collect(self) -> Iterable[Metric]:
-        """All of them; a tenant that was never analysed has no lag."""
+        """All of them; a tenant that was never analysed has no lag.
+
+        Any worker may be the one that looks the next time: what this one saw is good for two hours.
+        """
         for metric in (self.seconds, self.failures, self.points):
             yield from metric.collect()
         lag = GaugeMetricFamily(
             "insula_analyses_lag_seconds",
-            "Age of the newest hour of the tenant that is analysed",
+            "Age of the newest hour of the tenant that is analysed, as the hourly look found it",
             labels=["tenant"],
         )
-        for tenant, until in self._until.items():
-            lag.add_metric([tenant], time.time() - until.timestamp())
+        if time.time() - self._looked_at < _GOOD_FOR:
+            for tenant, seconds in self._lag.items():
+                lag.add_metric([tenant], seconds)
         yield lag
 
 

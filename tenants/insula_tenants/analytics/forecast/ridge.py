@@ -57,13 +57,28 @@ def fit(hours: Hours, until: int) -> Fitted:
     regression", Technometrics 12, 1970), one equation for each hour ahead: on the deviations of the last day,
     on their mean over a day and over a week, and on those of the same hours a week before.
     """
-    profile = _profile(bridged(hours.values[:until]), hours.of_week[:until])
-    off = bridged(hours.values[:until]) - profile[hours.of_week[:until]]
-    # One absurd value must not bend the model: it counts as a large one.
-    limit = 1.5 * float(np.nanquantile(np.abs(off), 0.995))
+    values, of_week = bridged(hours.values[:until]), hours.of_week[:until]
+    # One absurd value must not bend profile and model: it counts as a large one.
+    usual = _medians(values, of_week % DAY)[of_week % DAY]
+    limit = _limit(values - usual)
+    profile = _profile(usual + np.clip(values - usual, -limit, limit), of_week)
+    off = values - profile[of_week]
+    limit = _limit(off)
     off = np.clip(off, -limit, limit)
     spread = float(np.nanstd(off)) or 1.0
     return Fitted(profile, limit, spread, _fit_off(off / spread))
+
+
+def _limit(off: NDArray[np.float64]) -> float:
+    """How far values may be off and count as they are: half as far again as all but one of 200 are."""
+    return 1.5 * float(np.nanquantile(np.abs(off), 0.995))
+
+
+def _medians(values: NDArray[np.float64], of_day: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Shape (DAY,): of each hour of the day, of all hours where it has no value."""
+    groups = [values[(of_day == hour) & np.isfinite(values)] for hour in range(DAY)]
+    overall = float(np.nanmedian(values))
+    return np.array([float(np.median(group)) if group.size else overall for group in groups])
 
 
 def _profile(values: NDArray[np.float64], of_week: NDArray[np.int64]) -> NDArray[np.float64]:
