@@ -303,6 +303,10 @@ def test_devices_are_listed_with_their_states_and_filtered_by_the_address(ui, wi
     for text in ("Door Meeting room 1", "The device has been gone since yesterday.", "-75.2"):
         expect(table.locator("td", has_text=text)).to_have_count(1, timeout=SOON)
     expect(table.locator("table")).to_have_attribute("aria-rowcount", "2")
+    page.get_by_role("combobox", name="Explain a device").fill("Meeting room 1")
+    page.get_by_role("option", name="Door Meeting room 1").click()
+    expect(page.get_by_text("Check its power and its network.")).to_be_visible(timeout=SOON)
+    expect(page).to_have_url(asks(state="silent", device="room-3-door"))
     page.get_by_placeholder("Filter by name, room or point").fill("no such device")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No device matches.")).to_be_visible(timeout=SOON)
