@@ -167,7 +167,7 @@ def test_charts_are_in_the_time_of_the_building_with_units_and_strips(ui, window
 
 def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, window):
     page = visit(window(), ui, ANNA, "/explorer?points=120,121&period=7d")
-    expect(page.get_by_text("One value per 30 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 30 min; brush")).to_be_visible(timeout=SOON)
     chart = page.locator(CHART).first
     expect(chart).to_be_visible(timeout=SOON)
     expect(page.locator(CHART)).to_have_count(2, timeout=SOON)  # each unit has an axis of its own
@@ -176,10 +176,10 @@ def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, w
     page.mouse.down()
     page.mouse.move(box["x"] + 500, box["y"] + 80, steps=8)
     page.mouse.up()
-    expect(page.get_by_text("One value per 5 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 5 min; brush")).to_be_visible(timeout=SOON)
     zoomed = page.url
     page.reload()
-    expect(page.get_by_text("One value per 5 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 5 min; brush")).to_be_visible(timeout=SOON)
 
     begin, end = parse_qs(urlsplit(zoomed).query)["zoom"][0].split("/")
     with page.expect_download() as download:
@@ -192,7 +192,7 @@ def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, w
     assert max(times) < end
 
     page.get_by_role("button", name="Whole period").click()
-    expect(page.get_by_text("One value per 30 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 30 min; brush")).to_be_visible(timeout=SOON)
     expect(page).not_to_have_url(re.compile("zoom"), timeout=SOON)
 
 

@@ -156,14 +156,14 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
         said,
         ink={names["state"]: lambda text: STATE_INK[theme][ink[text]]},
         columns={
-            names["name"]: st.column_config.TextColumn(width=190),
-            names["state"]: st.column_config.TextColumn(width=90),
+            names["name"]: st.column_config.TextColumn(width=205),
+            names["state"]: st.column_config.TextColumn(width=105),
             names["last_seen"]: st.column_config.DatetimeColumn(
-                format="YYYY-MM-DD HH:mm:ss", timezone=zone.key, width=180
+                format="YYYY-MM-DD HH:mm:ss", timezone=zone.key, width=155
             ),
-            names["reason"]: st.column_config.TextColumn(width=280),
-            names["skew"]: st.column_config.NumberColumn(format="%.1f", width=120),
-            names["space"]: st.column_config.TextColumn(width=180),
+            names["reason"]: st.column_config.TextColumn(width=250),
+            names["skew"]: st.column_config.NumberColumn(format="%.1f", width=115),
+            names["space"]: st.column_config.TextColumn(width=170),
         },
     )
     note = _("Times of {zone}. A clock that is late by less than nothing is ahead.").format(zone=zone.key)

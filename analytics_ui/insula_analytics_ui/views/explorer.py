@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import escape
 from itertools import count
 from typing import Any
@@ -137,13 +138,11 @@ def _resolution(shown: Shown, traces: Traces) -> None:
     with said:
         st.html(f'<p class="in-quiet">{escape(text)} {escape(traces.zone.key)}</p>')
     with back:
-        if st.query_params.get("zoom"):
-            st.button(
-                _("Whole period"),
-                icon=":material/zoom_out_map:",
-                on_click=lambda: write({"zoom": None}),
-                key="unzoom",
-            )
+        if st.query_params.get("zoom") and st.button(
+            _("Whole period"), icon=":material/zoom_out_map:", key="unzoom"
+        ):
+            write({"zoom": None})
+            st.rerun()  # the whole page: this is its live part, which was given the stretch
 
 
 def _panel(shown: Shown, traces: Traces, sign: str, points: Sequence[Point], *, states: bool) -> None:
@@ -156,8 +155,10 @@ def _panel(shown: Shown, traces: Traces, sign: str, points: Sequence[Point], *, 
     chart_head(title, [(traces.names[point.id], traces.colours[point.id]) for point in points], note)
     name = f"{title} {sign}"
     which = shown.period.preset.key if shown.period.preset else rfc3339(shown.period.begin)
-    shown.report.add(name, Figure(f"{title} ({sign})" if sign else title, chart, note, traces.table(points)))
-    state: Any = st.altair_chart(
+    shown.report.add(
+        name, Figure(f"{title} ({sign})" if sign else title, chart, note, partial(traces.table, points))
+    )
+    state: Any = st.vega_lite_chart(
         chart,
         key=f"chart {name} {which}",
         on_select="rerun",
