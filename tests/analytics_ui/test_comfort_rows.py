@@ -222,6 +222,6 @@ def test_charts_hold_their_numbers_whatever_is_missing(theme: str):
         limit_chart(window, temperature, occupied_rows([]), {"I": 950.0}, unit="ppm", name="CO₂", ink="#000"),
         week_chart(week, title="In use", theme=theme),
         use_chart(use_rows([]), [], ink="#000"),
-        days_chart(days),
+        days_chart(days, ["Tue 24 Nov"]),
     ):
         assert chart.to_dict()["layer"]

@@ -28,6 +28,7 @@ from insula_analytics_ui.energy.charts import (
     savings_chart,
 )
 from insula_analytics_ui.energy.data import (
+    Bounds,
     baseline_rows,
     clock_hour,
     column_marks,
@@ -46,6 +47,7 @@ from insula_analytics_ui.views.energy_comparison import earlier_period
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 HOUR = 3_600_000
+ALWAYS = Bounds(0, 4e12)
 
 
 def days(first: date, count: int, **fields: float | None) -> list[Day]:
@@ -59,7 +61,7 @@ def part(name: str, consumption: float | None, **fields: object) -> dict[str, ob
 
 def test_a_day_is_as_long_as_it_is_on_the_buildings_clock():
     """On 25 October 2026 the clocks of Brussels went back an hour."""
-    rows = consumption_rows(days(date(2026, 10, 24), 3), "day", BRUSSELS, unit="kWh")
+    rows = consumption_rows(days(date(2026, 10, 24), 3), "day", BRUSSELS, ALWAYS, unit="kWh")
     assert ((rows["until"] - rows["time"]) / HOUR).tolist() == [24, 25, 24]
     assert rows["at"].tolist() == ["Sat 24 Oct", "Sun 25 Oct", "Mon 26 Oct"]
     assert rows["shown"].tolist() == ["10.0 kWh"] * 3
@@ -67,10 +69,10 @@ def test_a_day_is_as_long_as_it_is_on_the_buildings_clock():
 
 def test_weeks_begin_on_mondays_and_months_on_their_first():
     found = days(date(2026, 10, 30), 5)  # a Friday
-    weeks = consumption_rows(found, "week", BRUSSELS, unit="kWh")
+    weeks = consumption_rows(found, "week", BRUSSELS, ALWAYS, unit="kWh")
     assert weeks["value"].tolist() == [30, 20]
     assert weeks["at"].tolist() == ["Week of 26 Oct 2026", "Week of 2 Nov 2026"]
-    months = consumption_rows(found, "month", BRUSSELS, unit="kWh")
+    months = consumption_rows(found, "month", BRUSSELS, ALWAYS, unit="kWh")
     assert months["value"].tolist() == [20, 30]
     assert months["at"].tolist() == ["Oct 2026", "Nov 2026"]
     # Of neither month the period holds all the days.
@@ -84,19 +86,30 @@ def test_what_was_measured_in_part_says_so_and_what_was_not_is_left_out():
         *days(date(2026, 11, 3), 1, consumption=4.0, measured=0.5),
         *days(date(2026, 11, 4), 1, consumption=None, measured=0.0),
     ]
-    rows = consumption_rows(found, "day", BRUSSELS, unit="kWh")
+    rows = consumption_rows(found, "day", BRUSSELS, ALWAYS, unit="kWh")
     assert rows["whole"].tolist() == ["whole", "partly"]
     assert rows["share"].tolist() == ["100 %", "50 %"]
 
 
+def test_a_day_that_is_not_over_yet_says_so():
+    """Of 2 November nothing before noon was asked for; the data end with 3 November at six in the evening."""
+    begin, end = (datetime(2026, 11, day, hour, tzinfo=BRUSSELS) for day, hour in ((2, 12), (3, 18)))
+    bounds = Bounds(begin.timestamp() * 1000, end.timestamp() * 1000)
+    rows = consumption_rows(days(date(2026, 11, 2), 2), "day", BRUSSELS, bounds, unit="kWh")
+    assert rows["share"].tolist() == ["50 %", "75 %"]
+    assert rows["whole"].tolist() == ["partly", "partly"]
+    lines = baseline_rows(baseline(), BRUSSELS, bounds)
+    assert lines.empty, "a part of a day beside whole ones would look like a fall"
+
+
 def test_labels_stand_under_the_middle_of_columns_and_apart():
-    rows = consumption_rows(days(date(2026, 11, 2), 30), "day", BRUSSELS, unit="kWh")
+    rows = consumption_rows(days(date(2026, 11, 2), 30), "day", BRUSSELS, ALWAYS, unit="kWh")
     marks = column_marks(rows, "day", BRUSSELS)
     assert list(marks.values())[:3] == ["Mon 2 Nov", "Fri 6 Nov", "Tue 10 Nov"]
     assert len(marks) == 8
     noon = datetime(2026, 11, 2, 12, tzinfo=BRUSSELS)
     assert min(marks) == noon.timestamp() * 1000
-    assert column_marks(consumption_rows([], "day", BRUSSELS, unit="kWh"), "day", BRUSSELS) == {}
+    assert column_marks(consumption_rows([], "day", BRUSSELS, ALWAYS, unit="kWh"), "day", BRUSSELS) == {}
 
 
 @pytest.mark.parametrize(("length", "step"), [(7, "day"), (45, "day"), (90, "week"), (365, "month")])
@@ -158,7 +171,7 @@ def baseline() -> Baseline:
 
 
 def test_days_that_were_not_measured_are_a_gap_in_both_lines():
-    rows = baseline_rows(baseline(), BRUSSELS)
+    rows = baseline_rows(baseline(), BRUSSELS, ALWAYS)
     actual = rows[rows["line"] == "Actual"]
     assert [None if math.isnan(value) else value for value in actual["value"]] == [9, 9, None, 9]
     assert rows[rows["line"] == "Expected"]["shown"].tolist() == ["10.0 kWh", "10.0 kWh", "", "10.0 kWh"]
@@ -191,8 +204,8 @@ def test_the_periods_to_compare_with_end_where_they_should():
 
 
 def test_charts_hold_their_numbers_whatever_is_missing():
-    rows = consumption_rows(days(date(2026, 11, 2), 3), "day", BRUSSELS, unit="kWh")
-    lines, saved = baseline_rows(baseline(), BRUSSELS), savings_rows(baseline(), BRUSSELS)
+    rows = consumption_rows(days(date(2026, 11, 2), 3), "day", BRUSSELS, ALWAYS, unit="kWh")
+    lines, saved = baseline_rows(baseline(), BRUSSELS, ALWAYS), savings_rows(baseline(), BRUSSELS)
     profile = profile_rows([ProfileHour(hour=8, mean=3.0)], [], unit="kW")
     frame = {"begin": 0.0, "end": 9.0 * HOUR, "unit": "kWh"}
     for chart in (

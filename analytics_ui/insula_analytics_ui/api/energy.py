@@ -71,6 +71,7 @@ class MeterEnergy(Consumption):
     space: int | None = None
     submeter_of: int | None = None
     unmetered: float | None = None
+    problem: str | None = None
 
 
 class PlaceEnergy(Consumption):

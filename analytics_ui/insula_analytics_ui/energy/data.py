@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -46,7 +47,21 @@ def step_for(length: timedelta) -> str:
     return "week" if length <= timedelta(days=200) else "month"
 
 
-def consumption_rows(days: Sequence[Day], step: str, zone: ZoneInfo, *, unit: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Bounds:
+    """The half-open interval (milliseconds) that an answer knows of, up to where its data end."""
+
+    begin: float
+    end: float
+
+    def share(self, begin: float, end: float) -> float:
+        """How much of `begin` to `end` lies within."""
+        return max(0.0, min(end, self.end) - max(begin, self.begin)) / (end - begin)
+
+
+def consumption_rows(
+    days: Sequence[Day], step: str, zone: ZoneInfo, bounds: Bounds, *, unit: str
+) -> pd.DataFrame:
     """Rows `time`, `until`, `value`, `whole`, `at`, `shown`, `share`: what each day, week or month came to.
 
     One that was measured in part has what was measured, and `whole` is `partly`; others are left out.
@@ -60,8 +75,8 @@ def consumption_rows(days: Sequence[Day], step: str, zone: ZoneInfo, *, unit: st
         if not values:
             continue
         end = following(begin, step)
-        # Days of the group that the period does not reach were not measured either.
-        share = sum(day.measured for day in inside) / (end - begin).days
+        # Hours that the period does not reach were not measured either.
+        share = sum(day.measured * _known(day.date, zone, bounds) for day in inside) / (end - begin).days
         rows.append(
             (
                 midnight(begin, zone),
@@ -77,6 +92,11 @@ def consumption_rows(days: Sequence[Day], step: str, zone: ZoneInfo, *, unit: st
     return pd.DataFrame(rows, columns=columns).astype(
         {"time": "float64", "until": "float64", "value": "float64"}
     )
+
+
+def _known(day: date, zone: ZoneInfo, bounds: Bounds) -> float:
+    """How much of a day the answer knows of."""
+    return bounds.share(midnight(day, zone), midnight(day + timedelta(days=1), zone))
 
 
 def column_marks(rows: pd.DataFrame, step: str, zone: ZoneInfo) -> dict[float, str]:
@@ -171,12 +191,14 @@ def degree_day_rows(months: Sequence[DegreeDayMonth]) -> pd.DataFrame:
     )
 
 
-def baseline_rows(baseline: Baseline, zone: ZoneInfo) -> pd.DataFrame:
+def baseline_rows(baseline: Baseline, zone: ZoneInfo, bounds: Bounds) -> pd.DataFrame:
     """Rows `time`, `line`, `value`, `at`, `shown`: actual and expected by day; days between are a gap."""
     rows: list[tuple[float, str, float | None, str, str]] = []
     for line, field in ((_("Actual"), "actual"), (_("Expected"), "predicted")):
         before: date | None = None
         for day in baseline.cusum:
+            if _known(day.date, zone, bounds) < WHOLE:
+                continue  # beside whole days, a part of one would look like a fall
             at = midnight(day.date, zone)
             if before is not None and day.date - before > timedelta(days=1):
                 rows.append((at - 1, line, None, "", ""))

@@ -13,7 +13,7 @@ from insula_analytics_ui.theme import BLUE, BLUISH_GREEN, GREY, ORANGE
 from insula_analytics_ui.words import _
 
 BAR_STEP = 26
-DAY_STEP = 18
+DAY_STEP = 16
 
 
 def use_chart(rows: pd.DataFrame, spaces: Sequence[str], *, ink: str) -> alt.LayerChart:
@@ -51,9 +51,8 @@ def use_chart(rows: pd.DataFrame, spaces: Sequence[str], *, ink: str) -> alt.Lay
     return fitted([bars, peaks, texts], BAR_STEP * max(len(spaces), 1))
 
 
-def days_chart(rows: pd.DataFrame) -> alt.LayerChart:
-    """From first to last use, a bar for each local day of one space."""
-    days = list(dict.fromkeys(rows["day"]))
+def days_chart(rows: pd.DataFrame, days: Sequence[str]) -> alt.LayerChart:
+    """From first to last use, a bar for each of the `days` of one space; one without use has none."""
     x = alt.X(
         "first:Q",
         title=_("Hour of the day"),
@@ -62,7 +61,12 @@ def days_chart(rows: pd.DataFrame) -> alt.LayerChart:
             domain=False, ticks=False, values=list(range(0, 25, 3)), labelExpr="datum.value + ':00'"
         ),
     )
-    y = alt.Y("day:N", sort=days, title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8))
+    y = alt.Y(
+        "day:N",
+        scale=alt.Scale(domain=list(days)),
+        title=None,
+        axis=alt.Axis(domain=False, ticks=False, labelPadding=8, labelFlush=False, labelOverlap=False),
+    )
     bars = (
         alt.Chart(rows)
         .mark_bar(height=10, color=BLUE, cornerRadius=2)

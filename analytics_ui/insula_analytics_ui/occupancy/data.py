@@ -86,6 +86,11 @@ def use_rows(spaces: Sequence[SpaceUse]) -> pd.DataFrame:
     )
 
 
+def day_name(day: DayOfUse) -> str:
+    """A day as people say it."""
+    return day_text(datetime.combine(day.day, time()))
+
+
 def day_rows(days: Sequence[DayOfUse], zone: ZoneInfo) -> pd.DataFrame:
     """Rows `day`, `first`, `last` (local hours, 7.5 is half past seven), `shown`, `used`.
 
@@ -99,7 +104,7 @@ def day_rows(days: Sequence[DayOfUse], zone: ZoneInfo) -> pd.DataFrame:
         ends = 24.0 if last.date() > day.day else last.hour + last.minute / 60
         rows.append(
             (
-                day_text(datetime.combine(day.day, time())),
+                day_name(day),
                 first.hour + first.minute / 60,
                 ends,
                 f"{first:%H:%M} \u2013 {last:%H:%M}",

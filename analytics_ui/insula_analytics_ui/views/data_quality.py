@@ -150,8 +150,8 @@ def _table(shown: Shown, found: DataQuality) -> None:
         title=_("Point by point, the worst first"),
         columns={
             _("Complete, %"): st.column_config.NumberColumn(format="%.1f"),
-            _("Point"): st.column_config.TextColumn(width=230),
-            _("Problems"): st.column_config.TextColumn(width=300),
+            _("Point"): st.column_config.TextColumn(width=290),
+            _("Problems"): st.column_config.TextColumn(width=270),
         },
         right=[_("Complete, %"), _("Gaps")],
     )
@@ -210,8 +210,15 @@ def _findings(shown: Shown, noticed: Findings) -> None:
         said = _("Nothing unusual, stuck, flat or drifting was noticed in this period. Looked until {time}.")
         st.caption(said.format(time=until))
         return
-    rows = pd.DataFrame([_finding(shown, each) for each in open_first(noticed.items)])
-    table(shown.report, "findings", rows)
+    found = [_finding(shown, each) for each in open_first(noticed.items) if each.closed_at is None]
+    over = [_finding(shown, each) for each in open_first(noticed.items) if each.closed_at is not None]
+    if found:
+        table(shown.report, "findings", pd.DataFrame(found))
+    else:
+        st.caption(_("Nothing of it lasts."))
+    if over:
+        with st.expander(_("What is over: {number}").format(number=len(over))):
+            table(shown.report, "findings that are over", pd.DataFrame(over))
     st.caption(_("Noticed by analyses of each point's own past. Looked until {time}.").format(time=until))
 
 

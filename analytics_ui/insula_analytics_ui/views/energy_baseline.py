@@ -18,6 +18,7 @@ from insula_analytics_ui.theme import BLUE, GREY
 from insula_analytics_ui.times import date_text, instant, ticks, zone_of
 from insula_analytics_ui.views.choices import choose
 from insula_analytics_ui.views.elements import empty
+from insula_analytics_ui.views.energy_use import bounds_of
 from insula_analytics_ui.views.frame import Shown
 from insula_analytics_ui.views.parts import figure, numbers
 from insula_analytics_ui.words import N_, _, number_text
@@ -73,7 +74,7 @@ def _baseline(shown: Shown, found: Baseline, carrier: str) -> None:
         return
     begin, end = midnight(found.cusum[0].date, zone), midnight(found.cusum[-1].date, zone) + 86_400_000
     marks = ticks(instant(begin, zone), instant(end, zone), zone)
-    rows = baseline_rows(found, zone)
+    rows = baseline_rows(found, zone, bounds_of(shown, found.complete_until))
     figure(
         shown.report,
         "baseline",

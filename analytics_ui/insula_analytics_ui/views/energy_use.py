@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 import streamlit as st
 
@@ -13,6 +15,7 @@ from insula_analytics_ui.energy.charts import CARRIER_COLOURS, consumption_chart
 from insula_analytics_ui.energy.data import (
     CARRIERS,
     STEPS,
+    Bounds,
     clock_hour,
     column_marks,
     consumption_rows,
@@ -106,6 +109,12 @@ def _numbers(shown: Shown, total: Totals, load: Profile) -> None:
     numbers(shown.report, "numbers", shown_numbers)
 
 
+def bounds_of(shown: Shown, complete_until: datetime | None) -> Bounds:
+    """What an answer of the period on screen knows of."""
+    end = min(shown.period.end, complete_until or shown.now)
+    return Bounds(milliseconds(shown.period.begin), milliseconds(end))
+
+
 def _closed(total: Totals, load: Profile) -> Number:
     hours = load.opening_hours
     if total.closed_share is None:
@@ -126,7 +135,7 @@ def _consumption(shown: Shown, load: Profile) -> None:
         label=_("Summed by"),
         default=step_for(shown.period.length),
     )
-    rows = consumption_rows(load.days, step, zone, unit=load.unit)
+    rows = consumption_rows(load.days, step, zone, bounds_of(shown, load.complete_until), unit=load.unit)
     if rows.empty:
         st.caption(_("Nothing was measured in this period."))
         return
@@ -217,6 +226,7 @@ def _meters(shown: Shown, found: Energy, carrier: str) -> None:
                 else None,
                 _("CO₂e, kg"): _rounded(meter.emissions.co2e if meter.emissions else None, 1),
                 _("Complete, %"): _percent(meter.completeness.share),
+                _("Problem"): meter.problem,
             }
             for meter in listed
         ]
@@ -227,7 +237,7 @@ def _meters(shown: Shown, found: Energy, carrier: str) -> None:
         rows,
         title=_("Meter by meter"),
         columns=_formats(rows),
-        right=list(rows.columns[1:]),
+        right=[name for name in rows.columns[1:] if name != _("Problem")],
     )
 
 

@@ -24,6 +24,7 @@ from insula_analytics_ui.theme import PALETTE, QUIET_INK
 from insula_analytics_ui.times import MILLISECONDS, duration_text
 from insula_analytics_ui.traces import Traces, load_traces
 from insula_analytics_ui.views.elements import write
+from insula_analytics_ui.views.forecast import forecast_section
 from insula_analytics_ui.views.frame import Shown, frame, live
 from insula_analytics_ui.views.parts import chart_head, complete_text
 from insula_analytics_ui.words import _
@@ -121,6 +122,10 @@ def _draw(shown: Shown, points: Sequence[Point]) -> None:
         _panel(shown, traces, sign, inside, states=index == len(groups) - 1)
     if not groups:
         _panel(shown, traces, "", [], states=True)
+    if len(points) == 1:
+        forecast_section(
+            shown, points[0], name=traces.names[points[0].id], colour=traces.colours[points[0].id]
+        )
     _table(traces, points)
     _files(shown, points)
 

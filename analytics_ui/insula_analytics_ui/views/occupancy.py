@@ -29,6 +29,7 @@ from insula_analytics_ui.occupancy.data import (
     VARIANTS,
     busiest_first,
     card_rows,
+    day_name,
     day_rows,
     peak_hour,
     percent,
@@ -44,6 +45,9 @@ from insula_analytics_ui.words import _, ngettext, number_text
 
 BARS = 20
 """Rooms that the chart shows; the table has them all."""
+
+DAYS = 31
+"""Days that the chart of one room shows: the last ones."""
 
 CARD_SECONDS = 3600
 """How long the model's card is held: it changes with a release."""
@@ -182,14 +186,15 @@ def _bars(shown: Shown, found: Occupancy, known: Sequence[SpaceUse]) -> None:
 def _days(shown: Shown, found: OccupancyDays) -> None:
     """From first to last use, day by day, of one room."""
     zone = zone_of(found.use.time_zone)
-    rows = day_rows(found.days[-31:], zone)
+    days = found.days[-DAYS:]
+    rows = day_rows(days, zone)
     if rows.empty:
         st.caption(_("Nobody was seen in this room in the period."))
         return
     figure(
         shown.report,
         "days",
-        days_chart(rows),
+        days_chart(rows, [day_name(day) for day in days]),
         title=_("Day by day: from first to last use"),
         note=_("by the clock of {zone}; at most the last 31 days").format(zone=zone.key),
         complete=found.use.completeness.share,
