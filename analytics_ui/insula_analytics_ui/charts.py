@@ -1,4 +1,7 @@
-"""The charts of a room: one quantity a chart, with the room's states as strips beneath its lines.
+"""The charts of points over time: one unit a chart, with states as strips beneath its lines.
+
+They are written as Vega-Lite itself. Altair would check each of some forty encodings against the schema, and
+again at each refresh, which takes longer than all the rest of a page.
 
 What changes from one refresh to the next is in the data; the specification changes with the marks on the time
 axis alone, so that a refresh moves the lines and does not draw the chart anew.
@@ -10,11 +13,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-import altair as alt
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
 from insula_analytics_ui.theme import BLUISH_GREEN, GREY
+from insula_analytics_ui.times import milliseconds
 from insula_analytics_ui.words import _
 
 LINES_HEIGHT = 150
@@ -28,6 +32,9 @@ SHORT_NAME = 10
 """Letters of a state's name that fit into the gutter; where one is longer, all stand above their strips."""
 GUTTER = 56
 """Pixels left of the plot: the same on every chart, so that their times stand under one another."""
+
+Spec = dict[str, Any]
+"""A chart in Vega-Lite; its `datasets` are data frames by name."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def line_chart(
     ink: str,
     complete: pd.DataFrame | None = None,
     zoom: bool = False,
-) -> alt.LayerChart:
+) -> Spec:
     """A chart of `lines` over `strips` (as `series` makes them), in the width it is given.
 
     `points` and `states` name what to draw and in which order; `colours` has one for each, and `ink`
@@ -60,140 +67,183 @@ def line_chart(
     can be brushed: the selection `ZOOM` of the chart. The time axis is `frame`'s even where there is nothing
     to draw.
     """
-    x = _time_axis(frame)
-    y = _value_axis(unit)
-    scale = alt.Scale(domain=[*points, *states], range=[colours[name] for name in [*points, *states]])
-    colour = alt.Color("point:N", scale=scale, legend=None)
-    tooltip = [
-        alt.Tooltip("at:N", title=_("Time")),
-        alt.Tooltip("point:N", title=_("Point")),
-        alt.Tooltip("shown:N", title=unit or _("Value")),
-    ]
-    base = alt.Chart(lines).encode(x=x, y=y, color=colour, detail="point:N")
+    x, y = _time_axis(frame), _value_axis(unit)
+    shown = [*points, *states]
+    colour = {
+        "field": "point",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": shown, "range": [colours[name] for name in shown]},
+    }
     step = STRIP_STEP if all(len(name) <= SHORT_NAME for name in states) else 2 * STRIP_STEP
     height = STRIPS_TOP + step * len(states)
-    line = base.mark_line(strokeWidth=1.75, strokeJoin="round")
-    if zoom:
-        line = line.add_params(alt.selection_interval(name=ZOOM, encodings=["x"]))
-    layers = [
-        _grid(frame, height, x),
-        _frame(frame, comfort, x, y),
-        line,
-        base.mark_point(size=50, opacity=0, filled=True).encode(tooltip=tooltip),
-    ]
+    datasets = {"frame": _interval(frame, comfort), "ticks": _ticks(frame), "lines": lines}
+    layers = [_grid(height, x), _band(comfort, x, y), *_lines(unit, x, y, colour, zoom=zoom)]
     for index, name in enumerate(states):
         top = STRIPS_TOP + (index + 1) * step - STRIP_STEP
-        layers += _strip(strips, name, top, x=x, colour=colour, ink=ink, above=step > STRIP_STEP)
+        datasets[f"strip {index}"] = strips[strips["point"] == name]
+        layers.append(_strip(f"strip {index}", top, x, colour))
+        layers.append(_strip_name(name, top, ink=ink, above=step > STRIP_STEP))
     if complete is not None and len(complete):
-        layers.append(_completeness(complete, height, x))
+        datasets["complete"] = complete
+        layers.append(_completeness(height, x))
     # Only the width is given: what is beside and beneath the plot comes on top of its height.
-    return alt.LayerChart(layer=layers).properties(
-        height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
-    )
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "datasets": datasets,
+        "layer": layers,
+    }
 
 
-def _time_axis(frame: TimeFrame) -> alt.X:
+def _time_axis(frame: TimeFrame) -> Spec:
     """The time axis; its labels are written here, for a browser knows its own time zone and UTC alone."""
     labels = {str(int(instant)): text for instant, text in frame.ticks.items()}
-    return alt.X(
-        "time:T",
-        title=None,
-        scale=alt.Scale(type="utc", nice=False),
-        axis=alt.Axis(
+    return {
+        "field": "time",
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc", "nice": False},
+        "axis": {
             # An expression, for the interpreter that Streamlit uses takes a bare number for a year.
-            values=alt.ExprRef(expr=json.dumps([int(instant) for instant in frame.ticks])),
-            labelExpr=f"({json.dumps(labels, ensure_ascii=False)})[toString(+datum.value)]",
-            grid=False,
-            domain=False,
-            ticks=False,
-            labelPadding=8,
-            labelOverlap=True,
-        ),
-    )
+            "values": {"expr": json.dumps([int(instant) for instant in frame.ticks])},
+            "labelExpr": f"({json.dumps(labels, ensure_ascii=False)})[toString(+datum.value)]",
+            "grid": False,
+            "domain": False,
+            "ticks": False,
+            "labelPadding": 8,
+            "labelOverlap": True,
+        },
+    }
 
 
-def _value_axis(unit: str) -> alt.Y:
-    return alt.Y(
-        "value:Q",
-        title=unit or None,
-        scale=alt.Scale(zero=False, nice=False, padding=8, range=[LINES_HEIGHT, 0]),
-        axis=alt.Axis(
-            tickCount=4,
-            domain=False,
-            ticks=False,
-            minExtent=GUTTER,
-            maxExtent=GUTTER,
-            titleAngle=0,
-            titleAlign="left",
-            titleX=-GUTTER,
-            titleY=-2,
-        ),
-    )
+def _value_axis(unit: str) -> Spec:
+    return {
+        "field": "value",
+        "type": "quantitative",
+        "title": unit or None,
+        "scale": {"zero": False, "nice": False, "padding": 8, "range": [LINES_HEIGHT, 0]},
+        "axis": {
+            "tickCount": 4,
+            "domain": False,
+            "ticks": False,
+            "minExtent": GUTTER,
+            "maxExtent": GUTTER,
+            "titleAngle": 0,
+            "titleAlign": "left",
+            "titleX": -GUTTER,
+            "titleY": -2,
+        },
+    }
 
 
-def _grid(frame: TimeFrame, height: int, x: alt.X) -> alt.Chart:
+def _interval(frame: TimeFrame, comfort: tuple[float, float] | None) -> pd.DataFrame:
+    """The interval shown, which holds the time axis in place, and where people feel well."""
+    low, high = comfort or (None, None)
+    row = (milliseconds(frame.begin), milliseconds(frame.end), low, high)
+    return pd.DataFrame([row], columns=["time", "until", "value", "high"]).astype("float64")
+
+
+def _ticks(frame: TimeFrame) -> pd.DataFrame:
+    return pd.DataFrame({"time": list(frame.ticks)}, dtype="float64")
+
+
+def _grid(height: int, x: Spec) -> Spec:
     """Lines at the marks of the time axis; its own grid would end at the height of the value axis."""
-    marks = alt.Chart(pd.DataFrame({"time": list(frame.ticks)}, dtype="float64"))
-    grid: alt.Chart = marks.mark_rule(color=GREY, opacity=0.25).encode(
-        x=x, y=alt.value(0), y2=alt.value(height)
-    )
-    return grid
+    return {
+        "data": {"name": "ticks"},
+        "mark": {"type": "rule", "color": GREY, "opacity": 0.25},
+        "encoding": {"x": x, "y": {"value": 0}, "y2": {"value": height}},
+    }
 
 
-def _frame(frame: TimeFrame, comfort: tuple[float, float] | None, x: alt.X, y: alt.Y) -> alt.Chart:
-    """The interval shown, which holds the time axis in place, shaded where people feel well."""
-    interval = {"time": [frame.begin.timestamp() * 1000], "until": [frame.end.timestamp() * 1000]}
-    shown: alt.Chart
-    if comfort is None:
-        shown = alt.Chart(pd.DataFrame(interval)).mark_rect(opacity=0).encode(x=x, x2="until")
-        return shown
-    low, high = comfort
-    band = alt.Chart(pd.DataFrame(interval | {"value": [low], "high": [high]}))
-    shown = band.mark_rect(opacity=0.1, color=BLUISH_GREEN).encode(x=x, x2="until", y=y, y2="high")
-    return shown
+def _band(comfort: tuple[float, float] | None, x: Spec, y: Spec) -> Spec:
+    """The interval, shaded where people feel well."""
+    encoding = {"x": x, "x2": {"field": "until"}}
+    if comfort is not None:
+        encoding |= {"y": y, "y2": {"field": "high"}}
+    opacity = 0 if comfort is None else 0.1
+    return {
+        "data": {"name": "frame"},
+        "mark": {"type": "rect", "color": BLUISH_GREEN, "opacity": opacity},
+        "encoding": encoding,
+    }
 
 
-def _completeness(cells: pd.DataFrame, height: int, x: alt.X) -> alt.Chart:
+def _lines(unit: str, x: Spec, y: Spec, colour: Spec, *, zoom: bool) -> list[Spec]:
+    """The lines, and on them points that nobody sees, for a pointer to find what is told there."""
+    encoding = {"x": x, "y": y, "color": colour, "detail": {"field": "point", "type": "nominal"}}
+    line: Spec = {
+        "data": {"name": "lines"},
+        "mark": {"type": "line", "strokeWidth": 1.75, "strokeJoin": "round"},
+        "encoding": encoding,
+    }
+    if zoom:
+        line["params"] = [{"name": ZOOM, "select": {"type": "interval", "encodings": ["x"]}}]
+    told = [("at", _("Time")), ("point", _("Point")), ("shown", unit or _("Value"))]
+    points = {
+        "data": {"name": "lines"},
+        "mark": {"type": "point", "size": 50, "opacity": 0, "filled": True},
+        "encoding": encoding | {"tooltip": _tooltip(told)},
+    }
+    return [line, points]
+
+
+def _tooltip(told: Sequence[tuple[str, str]]) -> list[Spec]:
+    return [{"field": field, "type": "nominal", "title": title} for field, title in told]
+
+
+def _completeness(height: int, x: Spec) -> Spec:
     """A thin strip: the paler, the less of the data is there."""
-    share = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 0.9]), legend=None)
-    tooltip = [
-        alt.Tooltip("at:N", title=_("Time")),
-        alt.Tooltip("share:Q", title=_("Complete"), format=".0%"),
-    ]
-    strip: alt.Chart = (
-        alt.Chart(cells)
-        .mark_rect(height=COMPLETE_HEIGHT, color=GREY)
-        .encode(x=x, x2="until", y=alt.value(height - COMPLETE_HEIGHT / 2), opacity=share, tooltip=tooltip)
+    told = _tooltip([("at", _("Time"))])
+    told.append({"field": "share", "type": "quantitative", "title": _("Complete"), "format": ".0%"})
+    return {
+        "data": {"name": "complete"},
+        "mark": {"type": "rect", "height": COMPLETE_HEIGHT, "color": GREY},
+        "encoding": {
+            "x": x,
+            "x2": {"field": "until"},
+            "y": {"value": height - COMPLETE_HEIGHT / 2},
+            "opacity": _opacity("share", [0.08, 0.9]),
+            "tooltip": told,
+        },
+    }
+
+
+def _strip(dataset: str, top: int, x: Spec, colour: Spec) -> Spec:
+    """Stretches of one state after another: the higher the state, the stronger."""
+    return {
+        "data": {"name": dataset},
+        "mark": {"type": "rect", "height": STRIP_HEIGHT},
+        "encoding": {
+            "x": x,
+            "x2": {"field": "until"},
+            "y": {"value": top + STRIP_HEIGHT / 2},
+            "color": colour,
+            "opacity": _opacity("level", [0.16, 1]),
+            "tooltip": _tooltip([("at", _("Time")), ("point", _("Point")), ("state", _("State"))]),
+        },
+    }
+
+
+def _strip_name(name: str, top: int, *, ink: str, above: bool) -> Spec:
+    """The name of a strip: left of it, or above it where it is long."""
+    align, left, middle = (
+        ("left", 0.0, top - STRIP_HEIGHT) if above else ("right", -8.0, top + STRIP_HEIGHT / 2)
     )
-    return strip
+    return {
+        "data": {"values": [{"label": name}]},
+        "mark": {"type": "text", "align": align, "baseline": "middle", "fontSize": 11, "color": ink},
+        "encoding": {
+            "x": {"value": left},
+            "y": {"value": middle},
+            "text": {"field": "label", "type": "nominal"},
+        },
+    }
 
 
-def _strip(
-    strips: pd.DataFrame, name: str, top: int, *, x: alt.X, colour: alt.Color, ink: str, above: bool
-) -> list[alt.Chart]:
-    middle = alt.value(top + STRIP_HEIGHT / 2)
-    tooltip = [
-        alt.Tooltip("at:N", title=_("Time")),
-        alt.Tooltip("point:N", title=_("Point")),
-        alt.Tooltip("state:N", title=_("State")),
-    ]
-    label = alt.Chart(pd.DataFrame({"label": [name]}))
-    if above:
-        label = label.mark_text(align="left", baseline="middle", fontSize=11, color=ink)
-        label = label.encode(x=alt.value(0), y=alt.value(top - STRIP_HEIGHT), text="label:N")
-    else:
-        label = label.mark_text(align="right", baseline="middle", fontSize=11, color=ink)
-        label = label.encode(x=alt.value(-8), y=middle, text="label:N")
-    return [
-        alt.Chart(strips[strips["point"] == name])
-        .mark_rect(height=STRIP_HEIGHT)
-        .encode(
-            x=x,
-            x2="until",
-            y=middle,
-            color=colour,
-            opacity=alt.Opacity("level:Q", scale=alt.Scale(domain=[0, 1], range=[0.16, 1]), legend=None),
-            tooltip=tooltip,
-        ),
-        label,
-    ]
+def _opacity(field: str, strength: Sequence[float]) -> Spec:
+    """From pale to strong as `field` goes from 0 to 1."""
+    scale = {"domain": [0, 1], "range": list(strength)}
+    return {"field": field, "type": "quantitative", "scale": scale, "legend": None}

@@ -48,6 +48,9 @@ _BANDS = {
 }
 
 
+_PRESENCE = {"Presence", "Motion", "People"}
+
+
 def band_of(point: Point) -> tuple[float, float] | None:
     """From where to where people feel well, in the point's unit; None where nothing is said of it."""
     if has_states(point) or point.brick_class is None:
@@ -71,6 +74,18 @@ def told_by(points: Sequence[Point], latest: Mapping[int, Latest], now: datetime
         if band_of(point) and point.id in latest and reading_state(latest[point.id].time, now) is not SILENT
     ]
     return max(heard, key=lambda point: _judge(point, latest[point.id].value).rank, default=None)
+
+
+def somebody_in(points: Sequence[Point], latest: Mapping[int, Latest], now: datetime) -> bool | None:
+    """Whether somebody is in a room; None when nothing tells, or has told for an hour."""
+    heard = [
+        latest[point.id].value
+        for point in points
+        if quantity(point).english in _PRESENCE
+        and point.id in latest
+        and reading_state(latest[point.id].time, now) is not SILENT
+    ]
+    return any(value >= 0.5 for value in heard) if heard else None
 
 
 def _judge(point: Point, value: float) -> Comfort:

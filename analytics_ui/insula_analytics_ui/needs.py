@@ -8,7 +8,7 @@ from datetime import datetime
 
 from insula_analytics_ui.api.attention import Finding, PlaceQuality, Today
 from insula_analytics_ui.api.readings import Latest
-from insula_analytics_ui.comfort_now import NO_NEWS, comfort_of, told_by
+from insula_analytics_ui.comfort_now import NO_NEWS, comfort_of, somebody_in, told_by
 from insula_analytics_ui.freshness import device_state
 from insula_analytics_ui.places import UNPLACED, Estate, Room
 from insula_analytics_ui.quantities import quantity, unit, value_text
@@ -49,8 +49,12 @@ class Need:
 
 
 def uncomfortable(rooms: Iterable[Room], found: Mapping[int, Latest], now: datetime) -> list[Need]:
-    """The rooms out of comfort at this moment."""
-    judged = [(comfort_of(room.points, found, now), room) for room in rooms]
+    """The rooms out of comfort at this moment. One that is known to be empty is nobody's discomfort."""
+    judged = [
+        (comfort_of(room.points, found, now), room)
+        for room in rooms
+        if somebody_in(room.points, found, now) is not False
+    ]
     needs = []
     for comfort, room in sorted(judged, key=lambda each: -each[0].rank):
         if comfort.rank <= NO_NEWS.rank:

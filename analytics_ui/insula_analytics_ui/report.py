@@ -6,22 +6,26 @@ A page adds its parts as it draws them; the file is made when somebody asks for 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeAlias
 
 import altair as alt
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
+from insula_analytics_ui.charts import Spec
 from insula_analytics_ui.theme import REPORT_CONFIG
 from insula_analytics_ui.times import date_text
 from insula_analytics_ui.words import _, speaking
 
-Chart = alt.Chart | alt.LayerChart | alt.VConcatChart | alt.HConcatChart
+Chart = Spec | alt.Chart | alt.LayerChart | alt.VConcatChart | alt.HConcatChart
+
+Rows: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame] | None
+"""The numbers of a chart as text, or what makes them when a report is asked for."""
 
 CHART_WIDTH = 680
 """Pixels: the width of a sheet of paper between its margins."""
@@ -61,7 +65,7 @@ class Figure:
     title: str
     chart: Chart
     note: str = ""
-    rows: pd.DataFrame | None = None
+    rows: Rows = None
 
 
 Part = Numbers | Table | Figure
@@ -129,10 +133,11 @@ def _part(part: Part) -> str:
 
 def _all_numbers(figures: Sequence[Figure]) -> str:
     """The numbers that the charts were drawn from."""
+    found = [(figure.title, figure.rows() if callable(figure.rows) else figure.rows) for figure in figures]
     tables = [
-        f"<h3>{escape(figure.title)}</h3>{table_html(figure.rows, figure.rows.columns[1:])}"
-        for figure in figures
-        if figure.rows is not None and len(figure.rows)
+        f"<h3>{escape(title)}</h3>{table_html(rows, rows.columns[1:])}"
+        for title, rows in found
+        if rows is not None and len(rows)
     ]
     title = escape(_("The numbers of the charts"))
     return f'<section class="all"><h2>{title}</h2>{"".join(tables)}</section>' if tables else ""
@@ -160,12 +165,19 @@ def svg(chart: Chart) -> str:
     """A chart as SVG, in the colours of paper."""
     import vl_convert
 
-    drawn = chart.copy(deep=True)
-    _inline(drawn)
-    spec: dict[str, Any] = drawn.to_dict()
-    spec["width"] = CHART_WIDTH
-    spec["config"] = REPORT_CONFIG
+    if isinstance(chart, dict):
+        spec = chart | {"datasets": {name: _records(rows) for name, rows in chart["datasets"].items()}}
+    else:
+        drawn = chart.copy(deep=True)
+        _inline(drawn)
+        spec = drawn.to_dict()
+    spec |= {"width": CHART_WIDTH, "config": REPORT_CONFIG}
     return str(vl_convert.vegalite_to_svg(spec))
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(rows.to_json(orient="records"))
+    return found
 
 
 def _inline(chart: Any) -> None:
@@ -176,7 +188,7 @@ def _inline(chart: Any) -> None:
     """
     rows = getattr(chart, "data", alt.Undefined)
     if isinstance(rows, pd.DataFrame):
-        chart.data = alt.InlineData(values=json.loads(rows.to_json(orient="records")))
+        chart.data = alt.InlineData(values=_records(rows))
     for name in ("layer", "vconcat", "hconcat", "concat"):
         inner = getattr(chart, name, alt.Undefined)
         for each in inner if isinstance(inner, list) else []:

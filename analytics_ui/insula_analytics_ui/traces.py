@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import altair as alt
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
 from insula_analytics_ui.api.client import Api, together
 from insula_analytics_ui.api.model import Point
 from insula_analytics_ui.api.readings import Reading, readings
-from insula_analytics_ui.charts import TimeFrame, line_chart
+from insula_analytics_ui.charts import Spec, TimeFrame, line_chart
 from insula_analytics_ui.comfort_now import band_of
 from insula_analytics_ui.periods import Period
 from insula_analytics_ui.quantities import has_states, quantity, unit
@@ -77,6 +76,7 @@ class Traces:
         """The rows of the points' lines."""
         return lines(points, self.values, bucket=self.period.bucket_length, zone=self.zone, names=self.names)
 
+    @cached_property
     def strips(self) -> pd.DataFrame:
         """The rows of the states' strips."""
         return strips(
@@ -91,7 +91,7 @@ class Traces:
 
     def chart(
         self, points: Sequence[Point], sign: str, *, ink: str, states: bool = True, zoom: bool = False
-    ) -> alt.LayerChart:
+    ) -> Spec:
         """A chart of points of one unit, with the states beneath."""
         stateful = self.stateful if states else []
         bands = {band_of(point) for point in points}
@@ -100,7 +100,7 @@ class Traces:
                 self.period.begin, self.period.end, ticks(self.period.begin, self.period.end, self.zone)
             ),
             self.lines(points),
-            self.strips(),
+            self.strips,
             unit=sign,
             points=[self.names[point.id] for point in points],
             states=[self.names[point.id] for point in stateful],

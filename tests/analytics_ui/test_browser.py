@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.analytics_ui.fake_platform import (
-    ANNA,
-    CLIENT_SECRET,
-    GIL,
-    MARIA,
-    NEW,
-    FakePerson,
-    FakePlatform,
-    running_platform,
-)
-from tests.servers.mosquitto import free_port
+from tests.analytics_ui.fake_platform import ANNA, GIL, MARIA, NEW, FakePlatform, running_platform
+from tests.analytics_ui.ui_process import SOON, UiProcess, visit
 from tests.servers.programs import chromium
 
-SOON = 20_000
-"""Milliseconds that a condition may take on a busy machine."""
-
 CHART = "[data-testid=stVegaLiteChart] svg"
-
-
-class UiProcess:
-    """The UI as a process of its own."""
-
-    def __init__(self, platform_url: str, log: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._platform_url = platform_url
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start, and wait until it answers."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("INSULA_")}
-        environment |= {
-            "INSULA_PLATFORM_URL": self._platform_url,
-            "INSULA_UI_URL": self.url,
-            "INSULA_UI_CLIENT_SECRET": CLIENT_SECRET,
-        }
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "insula_analytics_ui", "--port", str(self.port)],
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + 60
-        while True:
-            assert time.monotonic() < deadline, self._log.read_text()
-            assert self._process.poll() is None, self._log.read_text()
-            try:
-                if httpx.get(f"{self.url}/_stcore/health").is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End the process, politely."""
-        if self._process:
-            self._process.terminate()
-            self._process.wait(20)
-            self._process = None
-
-    @property
-    def log(self) -> str:
-        """What it has written."""
-        return self._log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +56,6 @@ def window(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
     yield open_one
     for context in opened:
         context.close()
-
-
-def visit(context: BrowserContext, ui: UiProcess, person: FakePerson, path: str = "/") -> Page:
-    """Go to a page, and sign in on the way."""
-    page = context.new_page()
-    page.goto(ui.url + path)
-    page.get_by_role("link", name=person.name).click()
-    expect(page.get_by_text(person.tenant_name, exact=True)).to_be_visible(timeout=SOON)
-    return page
 
 
 def asks(**query: str) -> re.Pattern[str]:
@@ -241,7 +167,7 @@ def test_charts_are_in_the_time_of_the_building_with_units_and_strips(ui, window
 
 def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, window):
     page = visit(window(), ui, ANNA, "/explorer?points=120,121&period=7d")
-    expect(page.get_by_text("One value per 30 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 30 min; brush")).to_be_visible(timeout=SOON)
     chart = page.locator(CHART).first
     expect(chart).to_be_visible(timeout=SOON)
     expect(page.locator(CHART)).to_have_count(2, timeout=SOON)  # each unit has an axis of its own
@@ -250,10 +176,10 @@ def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, w
     page.mouse.down()
     page.mouse.move(box["x"] + 500, box["y"] + 80, steps=8)
     page.mouse.up()
-    expect(page.get_by_text("One value per 5 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 5 min; brush")).to_be_visible(timeout=SOON)
     zoomed = page.url
     page.reload()
-    expect(page.get_by_text("One value per 5 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 5 min; brush")).to_be_visible(timeout=SOON)
 
     begin, end = parse_qs(urlsplit(zoomed).query)["zoom"][0].split("/")
     with page.expect_download() as download:
@@ -266,7 +192,7 @@ def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, w
     assert max(times) < end
 
     page.get_by_role("button", name="Whole period").click()
-    expect(page.get_by_text("One value per 30 min")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("One value per 30 min; brush")).to_be_visible(timeout=SOON)
     expect(page).not_to_have_url(re.compile("zoom"), timeout=SOON)
 
 
@@ -303,6 +229,10 @@ def test_devices_are_listed_with_their_states_and_filtered_by_the_address(ui, wi
     for text in ("Door Meeting room 1", "The device has been gone since yesterday.", "-75.2"):
         expect(table.locator("td", has_text=text)).to_have_count(1, timeout=SOON)
     expect(table.locator("table")).to_have_attribute("aria-rowcount", "2")
+    page.get_by_role("combobox", name="Explain a device").fill("Meeting room 1")
+    page.get_by_role("option", name="Door Meeting room 1").click()
+    expect(page.get_by_text("Check its power and its network.")).to_be_visible(timeout=SOON)
+    expect(page).to_have_url(asks(state="silent", device="room-3-door"))
     page.get_by_placeholder("Filter by name, room or point").fill("no such device")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No device matches.")).to_be_visible(timeout=SOON)

@@ -139,3 +139,23 @@ def test_typical_is_the_mean_of_the_weeks_that_were_measured():
     }
     assert found[70][0].change == 0
     assert against_typical([]) == {}
+
+
+def test_a_cold_room_that_is_known_to_be_empty_is_nobodys_discomfort():
+    presence = Point(id=4, device="p", name="p", brick_class="Occupancy_Sensor", states=("free", "occupied"))
+    (room,) = rooms_of(
+        [Space(id=7, name="Hall", building="Forum")],
+        [Device(id="t", name="T", space_id=7), Device(id="p", name="P", space_id=7)],
+        [TEMPERATURE, presence],
+    )
+    cold = values((TEMPERATURE, 16.0))
+    told = [
+        len(uncomfortable([room], cold | somebody, NOW))
+        for somebody in (
+            values((presence, 0)),
+            values((presence, 1)),
+            values((presence, 0), late=61),
+            {},
+        )
+    ]
+    assert told == [0, 1, 1, 1]

@@ -49,7 +49,7 @@ def step_for(length: timedelta) -> str:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The half-open interval (milliseconds) that an answer knows of: from the period's begin to its data's end."""
+    """The half-open interval (milliseconds) that an answer knows of, up to where its data end."""
 
     begin: float
     end: float

@@ -12,7 +12,7 @@ import streamlit as st
 
 from insula_analytics_ui.api.model import Point
 from insula_analytics_ui.api.readings import Latest, latest
-from insula_analytics_ui.comfort_now import Comfort, comfort_of
+from insula_analytics_ui.comfort_now import Comfort, comfort_of, somebody_in
 from insula_analytics_ui.freshness import ONLINE, SILENT, STALE, device_state, reading_state
 from insula_analytics_ui.places import UNPLACED, Room
 from insula_analytics_ui.quantities import quantity, unit, value_text
@@ -90,18 +90,8 @@ def _summary(
 
 def occupied(rooms: Sequence[Room], found: Mapping[int, Latest], now: datetime) -> tuple[int, int]:
     """How many rooms somebody is in, and of how many that is known at this moment."""
-    known = [
-        [
-            found[point.id].value
-            for point in room.points
-            if quantity(point).english in {"Presence", "Motion", "People"}
-            and point.id in found
-            and reading_state(found[point.id].time, now) is not SILENT
-        ]
-        for room in rooms
-    ]
-    busy = sum(any(value >= 0.5 for value in values) for values in known)
-    return busy, sum(bool(values) for values in known)
+    known = [somebody_in(room.points, found, now) for room in rooms]
+    return sum(each is True for each in known), sum(each is not None for each in known)
 
 
 def tile(room: Room, comfort: Comfort, found: Mapping[int, Latest], now: datetime) -> str:

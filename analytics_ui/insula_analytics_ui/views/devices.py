@@ -92,7 +92,9 @@ def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
     counts = Counter(rows["state"])
     present = [word for word in STATES if counts[word]]
     asked = st.query_params.get("state")
-    find, choose = st.columns([2, 3], vertical_alignment="center")
+    find, choose, explain = st.columns([2, 2, 2], vertical_alignment="center")
+    with explain:
+        _choose_one(rows)
     with find:
         text = st.text_input(
             _("Filter"),
@@ -116,6 +118,22 @@ def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows[rows["state"] == word]
     columns = rows[["name", "id", "space", "points"]].agg(" ".join, axis=1) if len(rows) else rows["name"]
     return rows[columns.str.contains(text, case=False, regex=False)] if text else rows
+
+
+def _choose_one(rows: pd.DataFrame) -> None:
+    """A box in which to choose the device that is explained above; it is in the address."""
+    names = dict(zip(rows["id"], rows["name"], strict=True))
+    asked = st.query_params.get("device")
+    st.session_state["device"] = asked if asked in names else None
+    st.selectbox(
+        _("Explain a device"),
+        list(names),
+        format_func=names.__getitem__,
+        key="device",
+        on_change=lambda: write({"device": st.session_state["device"]}),
+        placeholder=_("Explain a device"),
+        label_visibility="collapsed",
+    )
 
 
 def _explained(shown: Shown, rows: pd.DataFrame) -> Mapping[str, Diagnostics]:
@@ -156,14 +174,14 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
         said,
         ink={names["state"]: lambda text: STATE_INK[theme][ink[text]]},
         columns={
-            names["name"]: st.column_config.TextColumn(width=190),
-            names["state"]: st.column_config.TextColumn(width=90),
+            names["name"]: st.column_config.TextColumn(width=205),
+            names["state"]: st.column_config.TextColumn(width=105),
             names["last_seen"]: st.column_config.DatetimeColumn(
-                format="YYYY-MM-DD HH:mm:ss", timezone=zone.key, width=180
+                format="YYYY-MM-DD HH:mm:ss", timezone=zone.key, width=155
             ),
-            names["reason"]: st.column_config.TextColumn(width=280),
-            names["skew"]: st.column_config.NumberColumn(format="%.1f", width=120),
-            names["space"]: st.column_config.TextColumn(width=180),
+            names["reason"]: st.column_config.TextColumn(width=250),
+            names["skew"]: st.column_config.NumberColumn(format="%.1f", width=115),
+            names["space"]: st.column_config.TextColumn(width=170),
         },
     )
     note = _("Times of {zone}. A clock that is late by less than nothing is ahead.").format(zone=zone.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import escape
 from itertools import count
 from typing import Any
@@ -154,8 +155,10 @@ def _panel(shown: Shown, traces: Traces, sign: str, points: Sequence[Point], *, 
     chart_head(title, [(traces.names[point.id], traces.colours[point.id]) for point in points], note)
     name = f"{title} {sign}"
     which = shown.period.preset.key if shown.period.preset else rfc3339(shown.period.begin)
-    shown.report.add(name, Figure(f"{title} ({sign})" if sign else title, chart, note, traces.table(points)))
-    state: Any = st.altair_chart(
+    shown.report.add(
+        name, Figure(f"{title} ({sign})" if sign else title, chart, note, partial(traces.table, points))
+    )
+    state: Any = st.vega_lite_chart(
         chart,
         key=f"chart {name} {which}",
         on_select="rerun",

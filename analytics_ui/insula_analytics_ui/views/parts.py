@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 import streamlit as st
 
-from insula_analytics_ui.report import Chart, Figure, Number, Numbers, Report, Table
+from insula_analytics_ui.report import Chart, Figure, Number, Numbers, Report, Rows, Table
 from insula_analytics_ui.series import Complete
 from insula_analytics_ui.words import _, share_text
 
@@ -40,18 +40,22 @@ def figure(
     note: str = "",
     key: Sequence[tuple[str, str]] = (),
     complete: Complete | float | None = None,
-    rows: pd.DataFrame | None = None,
+    rows: Rows = None,
     alt_text: str = "",
 ) -> None:
     """A chart under its title. `key` are the words and colours of its lines where there is more than one.
 
-    `complete` is how much of the data is there (0 to 1); `rows` are its numbers, as text, for the report.
+    `complete` is how much of the data is there (0 to 1); `rows` are its numbers, as text, or what makes them
+    for the report.
     """
     share = complete.share if isinstance(complete, Complete) else complete
     said = " · ".join(part for part in (note, complete_text(share)) if part)
     report.add(name, Figure(title, chart, said, rows))
     chart_head(title, key, said)
-    st.altair_chart(chart, key=f"chart {name}", alt=alt_text or title)
+    if isinstance(chart, dict):
+        st.vega_lite_chart(chart, key=f"chart {name}", alt=alt_text or title)
+    else:
+        st.altair_chart(chart, key=f"chart {name}", alt=alt_text or title)
 
 
 def chart_head(title: str, key: Sequence[tuple[str, str]] = (), note: str = "") -> None:

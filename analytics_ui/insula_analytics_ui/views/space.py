@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 
 import streamlit as st
@@ -114,7 +115,7 @@ def _charts(shown: Shown, traces: Traces) -> None:
             note=_note(points, sign, traces),
             key=_key(points, traces),
             complete=traces.complete(points),
-            rows=traces.table(points),
+            rows=partial(traces.table, points),
             alt_text=_("{quantity} in {room}, {period}").format(
                 quantity=name, room=shown.place.rooms[0].name, period=shown.period.words(traces.zone)
             ),
