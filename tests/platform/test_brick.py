@@ -142,9 +142,7 @@ def test_what_was_taken_in_is_in_the_audit_log(live: Live, acme: Files):
             "updated": {"model-point": 1},
             "problems": 2,
         }
-        assert before.detail.get("updated") != {"model-point": 1}, (
-            "a dry run changes nothing, so tells nothing"
-        )
+        assert before.detail.get("updated") != {"model-point": 1}, "a dry run tells nothing"
 
 
 def test_soda_hall_comes_in_over_http_and_goes_out_again(live: Live, acme: Files):

@@ -20,15 +20,25 @@ Classes = dict[str, str]
 """Its class."""
 
 
+_TAKEN_FOR_STOREY = "the file gives it no class: taken for a Storey, since rooms are part of it"
+
+
 def find_kinds(said: Statements) -> tuple[Kinds, Classes]:
     """What each thing is. What has no class, two that exclude each other, or no name of its own is told."""
     kinds: Kinds = {}
     classes: Classes = {}
+    wholes_of_rooms = {
+        whole
+        for relation, one, whole in said.relations
+        if relation is Relation.PART_OF and whole not in said.types and _kind_by_types(said, one) == "space"
+    }
     for thing in said.things():
         if not _has_name(said, thing):
             continue
         if thing not in said.types:
-            if _is_storey_by_use(said, thing):
+            # Brick lets places alone have rooms for parts.
+            if thing in wholes_of_rooms:
+                said.tell(thing, "brick_class", _TAKEN_FOR_STOREY)
                 kinds[thing], classes[thing] = "storey", "Storey"
             continue
         found = [one for iri in said.types[thing] if (one := _class_of(said, iri)) is not None]
@@ -83,19 +93,6 @@ def _has_name(said: Statements, thing: str) -> bool:
     except InvalidInput as error:
         said.tell(thing[:200], "iri", error.detail)
         return False
-    return True
-
-
-def _is_storey_by_use(said: Statements, thing: str) -> bool:
-    """Whether rooms are part of it. Brick lets places alone have rooms for parts."""
-    rooms = [
-        one for relation, one, whole in said.relations if relation is Relation.PART_OF and whole == thing
-    ]
-    if not any(_kind_by_types(said, one) == "space" for one in rooms):
-        return False
-    said.tell(
-        thing, "brick_class", "the file gives it no class: taken for a Storey, since rooms are part of it"
-    )
     return True
 
 

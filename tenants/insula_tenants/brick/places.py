@@ -115,6 +115,9 @@ class _Standing:
         self.said, self.kinds, self.classes = said, kinds, classes
         self.places, self.wholes = places, wholes
         self._taken = set(said.things())
+        self._buildings, self._sites = self._of("building"), self._of("site")
+        """Those of the file."""
+        self._buildings, self._sites = self._of("building"), self._of("site")
         self._made: dict[tuple[Kind, str], str] = {}
 
     def find(self) -> None:
@@ -166,18 +169,15 @@ class _Standing:
 
     def _building_for(self, storey: str | None) -> str:
         """The building of a storey for which the file names none: the only one there is."""
-        there = [one for one in self._of("building") if one not in self.places.made]
-        if len(there) == 1:
-            if storey is not None:
-                self.said.tell(
-                    storey, Relation.PART_OF, f"the file does not say of what: taken for {there[0]}"
-                )
-            return there[0]
-        return self._make("building", "")
+        if len(self._buildings) != 1:
+            return self._make("building", "")
+        (building,) = self._buildings
+        if storey is not None:
+            self.said.tell(storey, Relation.PART_OF, f"the file does not say of what: taken for {building}")
+        return building
 
     def _site_for(self, building: str) -> str:
-        there = [one for one in self._of("site") if one not in self.places.made]
-        return there[0] if len(there) == 1 else self._make("site", building)
+        return self._sites[0] if len(self._sites) == 1 else self._make("site", building)
 
     def _make(self, kind: Kind, inside: str) -> str:
         """A place of this kind that the file lacks, one for all that need it."""

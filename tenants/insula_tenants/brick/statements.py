@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rdflib import OWL, RDF, RDFS, BNode, Graph, Literal, URIRef
 from rdflib.term import Node
 
+from insula_tenants.brick.classes import NAMESPACE
 from insula_tenants.brick.forward import brick_name, vocabulary_name
-from insula_tenants.brick.vocabulary import BRICK, FACTS, REFERENCES, RELATIONS, VALUES, Relation
+from insula_tenants.brick.vocabulary import FACTS, REFERENCES, RELATIONS, VALUES, Relation
 from insula_tenants.building_model.upsert import Problem
 from insula_tenants.errors import InvalidInput
 
@@ -89,25 +91,32 @@ def gather(graph: Graph) -> Statements:
     said = Statements()
     for subject, predicate, value in sorted(graph, key=lambda one: tuple(map(str, one))):
         thing, word = name_of(subject), str(predicate)
-        name = vocabulary_name(word)
+        fact, relation = _meaning(word)
         if isinstance(subject, Literal):
             said.tell(str(subject)[:100], word, "a text says nothing: a statement begins with an IRI")
         elif predicate == RDF.type:
             _gather_type(said, thing, value)
         elif predicate == RDFS.subClassOf and isinstance(value, URIRef):
             said.own_classes[thing].append(str(value))
-        elif fact := FACTS.get(word) or FACTS.get(str(BRICK[name]) if name else ""):
+        elif fact is not None:
             said.facts[thing, fact].append(value)
-        elif name is not None and name in RELATIONS and not isinstance(value, Literal):
-            relation, reverse = RELATIONS[name]
+        elif relation is not None and not isinstance(value, Literal):
+            which, reverse = relation
             ends = (name_of(value), thing) if reverse else (thing, name_of(value))
-            said.relations.add((relation, *ends))
+            said.relations.add((which, *ends))
         elif predicate == OWL.imports:
             if "//brickschema.org/" not in str(value):
                 said.tell(thing, "owl:imports", f"{value} is not followed: put what it says into the file")
         else:
             said.tell(thing, short(word), f"a model does not keep it: {_shown(value)}")
     return said
+
+
+@lru_cache(maxsize=1024)
+def _meaning(predicate: str) -> tuple[str | None, tuple[Relation, bool] | None]:
+    """The fact, or the relation, that a predicate is."""
+    name = vocabulary_name(predicate) or ""
+    return FACTS.get(predicate) or FACTS.get(f"{NAMESPACE}{name}"), RELATIONS.get(name)
 
 
 def _gather_type(said: Statements, thing: str, value: Node) -> None:
