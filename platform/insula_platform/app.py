@@ -19,6 +19,8 @@ from insula_platform import problems
 from insula_platform.account import guard
 from insula_platform.account.routes import router as account
 from insula_platform.analytics.comfort.routes import router as comfort
+from insula_platform.analytics.occupancy.routes import router as occupancy
+from insula_platform.analytics.quality.routes import router as data_quality
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
@@ -259,6 +261,8 @@ def include_routers(app: FastAPI) -> None:
 def include_analytics(app: FastAPI) -> None:
     """Every route of analytics."""
     app.include_router(comfort)
+    app.include_router(occupancy)
+    app.include_router(data_quality)
 
 
 def describe(app: FastAPI) -> None:
