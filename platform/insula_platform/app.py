@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from insula_platform import problems
 from insula_platform.account import guard
 from insula_platform.account.routes import router as account
+from insula_platform.analytics.comfort.routes import router as comfort
 from insula_platform.analytics.occupancy.routes import router as occupancy
 from insula_platform.analytics.quality.routes import router as data_quality
 from insula_platform.api_keys.routes import router as api_keys
@@ -259,6 +260,7 @@ def include_routers(app: FastAPI) -> None:
 
 def include_analytics(app: FastAPI) -> None:
     """Every route of analytics."""
+    app.include_router(comfort)
     app.include_router(occupancy)
     app.include_router(data_quality)
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import uvicorn
 
 from insula_platform.app import create_app
 from insula_platform.logs import configure_logging
 from insula_platform.settings import PlatformSettings
+from insula_tenants.analytics.comfort.thermal import warm_up
+
+WARM_UP_AFTER = 15.0
+"""Seconds from the start until what takes its time to import is brought in: after the first requests, and
+before somebody opens a page of comfort."""
 
 
 def run() -> None:
@@ -25,6 +31,9 @@ def run() -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    timer = threading.Timer(WARM_UP_AFTER, warm_up)
+    timer.daemon = True
+    timer.start()
     StreamsEnd(config).run()
 
 

@@ -165,9 +165,8 @@ def _furnish(
             create_device(session, f"other-{number:02}", name="Other", points=[NewPoint("power")])
             space = _space(session, secret, f"Room {number} {secret}")
         space = _space(session, secret, f"Room {secret}")
-        create_device(
-            session, device, name=f"Meter {secret}", space_id=space, points=[NewPoint("temperature")]
-        )
+        points = [NewPoint("temperature", "Zone_Air_Temperature_Sensor")]
+        create_device(session, device, name=f"Meter {secret}", space_id=space, points=points)
         set_password(session, device, f"password {secret}")
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": secret}), actor=SYSTEM).id

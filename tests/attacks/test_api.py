@@ -129,6 +129,9 @@ OWN: dict[str, Any] = {
 }
 """Good values: of required parameters, and of those that name something of the tenant."""
 
+A_YEAR = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
+"""Of analytic questions, some of which may not span more."""
+
 HOSTILE = (
     "'",
     "' OR 1=1 --",
@@ -198,6 +201,12 @@ ATTACKS: dict[str, Any] = {
     "number": _ids("number"),
     "command_id": _ids("command_id"),
     "type_id": _ids("type_id"),
+    "site": lambda _: ("1", *HOSTILE),
+    "building": lambda _: ("1", *HOSTILE),
+    "storey": lambda _: ("1", *HOSTILE),
+    "occupied": lambda _: ("measured", *HOSTILE),
+    "hours": lambda _: ("0-24", "18-8", "8-99", *HOSTILE),
+    "days": lambda _: ("7", "8", *HOSTILE),
     "search": lambda house: (house.secret, house.device, *HOSTILE),
     "state": lambda _: ("active", *HOSTILE),
     "type": lambda _: ("shelly-plug", *HOSTILE),
@@ -227,10 +236,11 @@ def url_of(operation: Operation, tenant: str, house: House) -> str:
 def query_of(operation: Operation, house: House) -> dict[str, Any]:
     """Good values for the required parameters."""
     query = {}
+    own = OWN | A_YEAR if "/analytics/" in operation.path else OWN
     for where, name, required in operation.parameters:
         if where == "query" and required:
-            assert name in OWN, f"{operation}: register a good value of {name!r} in OWN"
-            query[name] = OWN[name](house) if callable(OWN[name]) else OWN[name]
+            assert name in own, f"{operation}: register a good value of {name!r} in OWN"
+            query[name] = own[name](house) if callable(own[name]) else own[name]
     return query
 
 
@@ -417,6 +427,11 @@ def test_every_parameter_has_an_attack_that_fails(
         ("live", "device"),
         ("live", "space"),
         ("live", "point"),
+        ("analytics/comfort", "space"),
+        ("analytics/comfort/hours", "space"),
+        ("analytics/data-quality", "space"),
+        ("analytics/occupancy", "space"),
+        ("analytics/occupancy/days", "space"),
     ],
 )
 def test_an_id_is_good_in_its_own_tenant_alone(

@@ -89,7 +89,9 @@ def _furnish(deployment: Deployment, word: str, value: float, *, placed: bool = 
                 level=0,
                 name=f"Room {word}",
             )
-        create_device(session, device, name=f"Meter {word}", space_id=space, points=[NewPoint("power")])
+        # Its class makes it tell of the room's comfort, too.
+        points = [NewPoint("power", "Zone_Air_Temperature_Sensor")]
+        create_device(session, device, name=f"Meter {word}", space_id=space, points=points)
         set_password(session, device, f"password {word}")
         point = list_points(session, device=device)[0].id
         command = add_command(session, device, NewCommand("show", {"text": word}), actor=SYSTEM).id
@@ -212,7 +214,8 @@ def test_what_is_read_is_of_the_building(
             assert str(house.value) not in answer.text
         if named(operation):
             assert ask(http, operation, token, house).status_code == 404
-    if not named(operation) and "/device-types" not in operation.path:  # those stand nowhere
+    nowhere = ("/device-types", "/occupancy/model")
+    if not named(operation) and not any(each in operation.path for each in nowhere):
         assert buildings.mine.secret in mine.text or str(buildings.mine.value) in mine.text
 
 
@@ -241,7 +244,8 @@ def test_a_name_of_another_building_looks_like_nobodys(
             answers = [
                 ask(http, operation, token, buildings.mine, **{name: value}) for value in (theirs, nobodys)
             ]
-        assert told(answers[0], str(theirs)) == told(answers[1], str(nobodys))
+        # Both names in both: one of few digits is part of other numbers, too.
+        assert told(answers[0], str(nobodys), str(theirs)) == told(answers[1], str(nobodys), str(theirs))
 
 
 def _refused(answer: httpx.Response) -> bool:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-Category = Literal["I", "II", "III", "IV"]
-Grade = Literal["I", "II", "III", "IV", "beyond"]
-Assumed = Literal[
-    "humidity",
-    "radiant_temperature",
-    "air_speed",
-    "clothing",
-    "metabolic_rate",
-    "outdoor_temperature",
-    "outdoor_co2",
-    "category",
-    "adaptive_category",
-    "season",
-    "occupied_hours",
-]
+from insula_platform.analytics.completeness import COMPLETENESS, Completeness
+from insula_tenants.analytics.comfort.assumptions import Assumed
+from insula_tenants.analytics.comfort.categories import Category, Grade
+
+Number = Annotated[float, AfterValidator(lambda value: round(value, 4))]
+"""More digits than a sensor has would only make answers longer."""
 
 _BY_CATEGORY: JsonDict = {"I": 310.0, "II": 122.0, "III": 21.0, "IV": 4.0, "beyond": 3.0}
 _JUDGED: JsonDict = {
@@ -64,7 +55,6 @@ _TM52: JsonDict = {
     "overheats": False,
 }
 _OVERHEATING: JsonDict = {"hours": 460.0, "above_26": 31.0, "above_28": 2.0, "tm52": _TM52}
-_COMPLETENESS: JsonDict = {"expected": 132480, "present": 131900, "share": 0.9956}
 _OCCUPIED: JsonDict = {"by": "schedule", "from_hour": 8, "until_hour": 18, "days": [1, 2, 3, 4, 5]}
 _SPACE: JsonDict = {
     "space": 17,
@@ -82,7 +72,7 @@ _SPACE: JsonDict = {
     "co2": _CO2,
     "overheating": _OVERHEATING,
     "assumed": [_ASSUMPTION],
-    "completeness": _COMPLETENESS,
+    "completeness": COMPLETENESS,
 }
 _HOUR: JsonDict = {
     "time": "2026-07-02T12:00:00Z",
@@ -103,16 +93,6 @@ _HOUR: JsonDict = {
     "adaptive_category": "I",
     "co2_category": "I",
 }
-
-
-class Completeness(BaseModel):
-    """How much of what was expected is there, of the readings that the answer rests on."""
-
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _COMPLETENESS})
-
-    expected: int = Field(description="Readings that should be there, by the points' expected intervals.")
-    present: int = Field(description="Readings that are there, at most as many as are expected.")
-    share: float | None = Field(description="Between 0 and 1; null where nothing was expected.")
 
 
 class Occupied(BaseModel):
@@ -136,7 +116,7 @@ class Assumption(BaseModel):
     what: Assumed
     value: str | None = Field(description="What was taken instead; null where nothing can be.")
     unit: str | None = None
-    hours: float = Field(description="In how many of the occupied hours.")
+    hours: Number = Field(description="In how many of the occupied hours.")
     detail: str = Field(description="Why, in a sentence.")
 
 
@@ -145,17 +125,17 @@ class Judged(BaseModel):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _JUDGED})
 
-    hours: float = Field(description="Occupied hours that could be judged.")
-    by_category: dict[Grade, float] = Field(
+    hours: Number = Field(description="Occupied hours that could be judged.")
+    by_category: dict[Grade, Number] = Field(
         description="Of these, by the best category of EN 16798-1 whose limits they keep; `beyond`: none."
     )
-    below: float = Field(description="Hours under the band of the space's own category.")
-    above: float = Field(description="Hours over it.")
-    out_of_band: float | None = Field(
+    below: Number = Field(description="Hours under the band of the space's own category.")
+    above: Number = Field(description="Hours over it.")
+    out_of_band: Number | None = Field(
         description="Share of the judged hours below or above, between 0 and 1; null where there are none."
     )
-    not_measured: float = Field(description="Occupied hours without the readings that this needs.")
-    outside_limits: float = Field(
+    not_measured: Number = Field(description="Occupied hours without the readings that this needs.")
+    outside_limits: Number = Field(
         description="Occupied hours with readings to which the method must not be applied."
     )
 
@@ -165,9 +145,9 @@ class Temperature(Judged):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _TEMPERATURE})
 
-    mean: float | None = Field(description="°C, over the judged hours.")
-    lowest: float | None = Field(description="°C, of the coldest hour.")
-    highest: float | None = Field(description="°C, of the warmest hour.")
+    mean: Number | None = Field(description="°C, over the judged hours.")
+    lowest: Number | None = Field(description="°C, of the coldest hour.")
+    highest: Number | None = Field(description="°C, of the warmest hour.")
 
 
 class Pmv(Judged):
@@ -175,8 +155,8 @@ class Pmv(Judged):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _PMV})
 
-    pmv: float | None = Field(description="Mean predicted mean vote, from -3 cold to +3 hot.")
-    ppd: float | None = Field(description="Mean predicted percentage of dissatisfied, %.")
+    pmv: Number | None = Field(description="Mean predicted mean vote, from -3 cold to +3 hot.")
+    ppd: Number | None = Field(description="Mean predicted percentage of dissatisfied, %.")
 
 
 class Co2(Judged):
@@ -184,8 +164,8 @@ class Co2(Judged):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _CO2})
 
-    mean: float | None = Field(description="ppm, over the judged hours.")
-    highest: float | None = Field(description="ppm, of the worst hour.")
+    mean: Number | None = Field(description="ppm, over the judged hours.")
+    highest: Number | None = Field(description="ppm, of the worst hour.")
 
 
 class AdaptiveAshrae(BaseModel):
@@ -193,13 +173,13 @@ class AdaptiveAshrae(BaseModel):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _ASHRAE})
 
-    hours: float = Field(description="Occupied hours that could be judged.")
-    acceptable_90: float = Field(description="Of these, hours acceptable to 90 % of people.")
-    acceptable_80: float = Field(description="Of these, hours acceptable to 80 %, the former among them.")
-    below: float = Field(description="Hours too cold for 80 %.")
-    above: float = Field(description="Hours too warm for 80 %.")
-    not_measured: float = Field(description="Occupied hours without the readings that this needs.")
-    outside_limits: float = Field(
+    hours: Number = Field(description="Occupied hours that could be judged.")
+    acceptable_90: Number = Field(description="Of these, hours acceptable to 90 % of people.")
+    acceptable_80: Number = Field(description="Of these, hours acceptable to 80 %, the former among them.")
+    below: Number = Field(description="Hours too cold for 80 %.")
+    above: Number = Field(description="Hours too warm for 80 %.")
+    not_measured: Number = Field(description="Occupied hours without the readings that this needs.")
+    outside_limits: Number = Field(
         description="Occupied hours with readings to which the method must not be applied."
     )
 
@@ -209,13 +189,13 @@ class Tm52(BaseModel):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _TM52})
 
-    hours: float = Field(description="Occupied hours of May to September that could be judged.")
-    exceedance: float = Field(description="Hours at least 1 K over the adaptive limit.")
-    exceedance_share: float = Field(description="The same as a share; criterion 1 fails over 0.03.")
+    hours: Number = Field(description="Occupied hours of May to September that could be judged.")
+    exceedance: Number = Field(description="Hours at least 1 K over the adaptive limit.")
+    exceedance_share: Number = Field(description="The same as a share; criterion 1 fails over 0.03.")
     worst_day: date | None = Field(description="Local day with the largest weight; null: none has any.")
-    worst_day_weight: float = Field(description="Its degree hours; criterion 2 fails over 6.")
-    largest: float = Field(description="Most kelvin over the limit; criterion 3 fails over 4.")
-    failed: list[Literal[1, 2, 3]] = Field(description="Criteria that fail.")
+    worst_day_weight: Number = Field(description="Its degree hours; criterion 2 fails over 6.")
+    largest: Number = Field(description="Most kelvin over the limit; criterion 3 fails over 4.")
+    failed: list[int] = Field(description="Criteria that fail: 1, 2, 3.")
     overheats: bool = Field(description="Whether two or more fail.")
 
 
@@ -224,9 +204,9 @@ class Overheating(BaseModel):
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _OVERHEATING})
 
-    hours: float = Field(description="Occupied hours with a temperature.")
-    above_26: float = Field(description="Hours over 26 °C.")
-    above_28: float = Field(description="Hours over 28 °C.")
+    hours: Number = Field(description="Occupied hours with a temperature.")
+    above_26: Number = Field(description="Hours over 26 °C.")
+    above_28: Number = Field(description="Hours over 28 °C.")
     tm52: Tm52 | None = Field(description="Null where no outdoor temperature is known or no hour is warm.")
 
 
@@ -242,7 +222,7 @@ class SpaceComfort(BaseModel):
     time_zone: str
     category: Category = Field(description="Of EN 16798-1: what the space is meant to keep to.")
     occupied_by: Literal["schedule", "measured"]
-    hours: float = Field(description="Occupied hours of the period, up to now.")
+    hours: Number = Field(description="Occupied hours of the period, up to now.")
     temperature: Temperature | None
     pmv: Pmv | None
     adaptive: Judged | None = Field(
@@ -263,7 +243,7 @@ class Comfort(BaseModel):
             "example": {
                 "spaces": [_SPACE],
                 "occupied": _OCCUPIED,
-                "completeness": _COMPLETENESS,
+                "completeness": COMPLETENESS,
                 "complete_until": "2026-08-01T00:00:00Z",
             }
         }
@@ -286,19 +266,19 @@ class HourComfort(BaseModel):
 
     time: datetime = Field(description="Its beginning.")
     occupied: bool
-    temperature: float | None = Field(description="Operative, °C.")
-    humidity: float | None = Field(description="Relative, %, as measured.")
-    co2: float | None = Field(description="ppm, as measured.")
-    outdoor_running_mean: float | None = Field(description="°C, of the seven days before.")
-    clothing: float = Field(description="Assumed, clo.")
-    lower: float = Field(description="Lower end of the temperature band of the space's category, °C.")
-    upper: float = Field(description="Upper end, °C.")
+    temperature: Number | None = Field(description="Operative, °C.")
+    humidity: Number | None = Field(description="Relative, %, as measured.")
+    co2: Number | None = Field(description="ppm, as measured.")
+    outdoor_running_mean: Number | None = Field(description="°C, of the seven days before.")
+    clothing: Number | None = Field(description="Assumed, clo.")
+    lower: Number | None = Field(description="Lower end of the temperature band of the space's category, °C.")
+    upper: Number | None = Field(description="Upper end, °C.")
     temperature_category: Grade | None
-    pmv: float | None
-    ppd: float | None = Field(description="%")
+    pmv: Number | None
+    ppd: Number | None = Field(description="%")
     pmv_category: Grade | None
-    adaptive_lower: float | None = Field(description="The same by the adaptive limits, °C.")
-    adaptive_upper: float | None = Field(description="°C.")
+    adaptive_lower: Number | None = Field(description="The same by the adaptive limits, °C.")
+    adaptive_upper: Number | None = Field(description="°C.")
     adaptive_category: Grade | None
     co2_category: Grade | None
 
@@ -316,16 +296,18 @@ class ComfortHours(BaseModel):
                 "hours": [_HOUR],
                 "occupied": _OCCUPIED,
                 "assumed": [_ASSUMPTION],
-                "completeness": _COMPLETENESS,
+                "completeness": COMPLETENESS,
                 "complete_until": "2026-08-01T00:00:00Z",
             }
         }
     )
 
-    space: int
-    name: str
-    time_zone: str
-    category: Category
+    space: int | None = Field(
+        description="Null where there is no such space, or it has no temperature and no CO2 sensor."
+    )
+    name: str | None
+    time_zone: str | None
+    category: Category | None
     hours: list[HourComfort] = Field(description="All hours of the period up to `complete_until`.")
     occupied: Occupied
     assumed: list[Assumption]

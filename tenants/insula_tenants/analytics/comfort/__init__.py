@@ -1,0 +1,1 @@
+"""How comfortable spaces are: pure functions over arrays, and what reads their input."""
