@@ -21,6 +21,10 @@ START, DAYS = datetime(2026, 3, 2, tzinfo=UTC), 4
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PERIOD = "from=2026-03-02T00:00:00Z&to=2026-03-06T00:00:00Z"
 
+NO_TIMES = (
+    "from=0001-01-01T00:00:00Z&to=0002-01-01T00:00:00Z",
+    "from=9998-01-02T00:00:00Z&to=9999-12-31T23:00:00Z",
+)
 TEMPERATURE = NewPoint("temperature", "Zone_Air_Temperature_Sensor", "degC", minimum=-40.0, maximum=85.0)
 ROOMS = {
     "hall": ("good", "gap"),
@@ -215,6 +219,10 @@ def test_a_neighbour_and_a_grant_for_one_space_see_no_more(
 ):
     assert live.get(f"/api/v1/tenants/globex/analytics/data-quality?{PERIOD}", token).status_code == 404
     assert live.get(f"{ACME}/points/{2**30}?{PERIOD}", token).status_code == 404
+    for no_time in NO_TIMES:
+        for path in ("", f"/points/{points['good']}"):
+            none = live.get(f"{ACME}{path}?{no_time}", token)
+            assert (none.status_code, none.json()["days"]) == (200, [])
     lab = next(each["id"] for each in answer["places"] if each["name"] == "lab")
     with deployment.databases.core() as core:
         client, secret = create_service_client(core, deployment.acme, "lab", "readings:read")

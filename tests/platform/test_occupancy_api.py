@@ -25,6 +25,10 @@ ACME = "/api/v1/tenants/acme/analytics/occupancy"
 PERIOD = "from=2015-02-11T13:00:00Z&to=2015-02-18T09:00:00Z"
 MONDAY = datetime(2015, 2, 15, 23, tzinfo=UTC)
 """16 February, midnight in Brussels."""
+NO_TIMES = (
+    "from=0001-01-01T00:00:00Z&to=0002-01-01T00:00:00Z",
+    "from=9998-01-02T00:00:00Z&to=9999-12-31T23:00:00Z",
+)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 OFFICE = {
@@ -238,7 +242,7 @@ def test_one_space_day_by_day(live: Live, token: str, spaces: dict[str, int]):
     ]
     assert found["use"]["name"] == "meeting"
     missing = live.get(f"{ACME}/days?{PERIOD}", token)
-    assert (missing.status_code, missing.json()["errors"][0]["field"]) == (422, "space")
+    assert (missing.status_code, missing.json()["errors"][0]["field"]) == (422, "query.space")
 
 
 def test_spaces_come_in_pages(live: Live, token: str, spaces: dict[str, int]):
@@ -264,16 +268,21 @@ def test_a_neighbour_and_a_grant_for_one_space_see_no_more(
 ):
     """The neighbour's ids are like ids that are nobody's."""
     assert live.get(f"/api/v1/tenants/globex/analytics/occupancy?{PERIOD}", token).status_code == 404
+    for no_time in NO_TIMES:
+        for path in ("", f"/days?space={spaces['office']}"):
+            assert live.get(f"{ACME}{path}{'&' if path else '?'}{no_time}", token).status_code == 200
     nowhere = 2**30
     assert live.get(f"{ACME}?{PERIOD}&space={nowhere}", token).json()["items"] == []
-    assert live.get(f"{ACME}/days?{PERIOD}&space={nowhere}", token).status_code == 404
+    days = live.get(f"{ACME}/days?{PERIOD}&space={nowhere}", token).json()
+    assert (days["use"], days["days"]) == (None, [])
     with deployment.databases.core() as core:
         client, secret = create_service_client(core, deployment.acme, "one room", "readings:read")
         places = Places(spaces=frozenset({spaces["attic"]}))
         core.get_one(Client, client).places = places.told
     narrow = live.token_request((client, secret), grant_type="client_credentials").json()["access_token"]
     assert [each["name"] for each in live.get(f"{ACME}?{PERIOD}", narrow).json()["items"]] == ["attic"]
-    assert live.get(f"{ACME}/days?{PERIOD}&space={spaces['office']}", narrow).status_code == 404
+    days = live.get(f"{ACME}/days?{PERIOD}&space={spaces['office']}", narrow).json()
+    assert (days["use"], days["days"]) == (None, [])
     with deployment.databases.core() as core:
         client, secret = create_service_client(core, deployment.acme, "devices only", "devices:read")
     without = live.token_request((client, secret), grant_type="client_credentials").json()["access_token"]

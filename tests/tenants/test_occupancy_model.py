@@ -62,6 +62,16 @@ def test_with_light_it_is_as_good_as_the_paper_says_and_with_co2_alone_not(train
     assert any("71 %" in limit for limit in card()["limits"])
 
 
+def test_the_page_tells_the_accuracies_of_the_card():
+    page = (Path(__file__).parents[2] / "docs" / "occupancy.md").read_text(encoding="utf-8")
+    for variant in card()["variants"]:
+        reached = {(one["data"], one["seconds"]): one["accuracy"] for one in variant["scores"]}
+        files = ("datatest.csv", "datatest2.csv")
+        figures = [reached[file, seconds] for seconds in (60, 900) for file in files]
+        row = " | ".join(f"{one:.4f}" for one in (variant["cross_validation"], *figures))
+        assert f"| `{variant['name']}` | {row} |" in page
+
+
 @pytest.mark.parametrize("name", ["datatest.csv", "datatest2.csv"])
 def test_the_accuracy_of_light_alone_is_counted_by_hand(name: str):
     """One feature makes one threshold: counted with the standard library, from the card's numbers alone."""

@@ -18,7 +18,6 @@ from insula_tenants.analytics.measured import find_points
 from insula_tenants.analytics.occupancy.model import card
 from insula_tenants.analytics.occupancy.service import read_use
 from insula_tenants.analytics.spaces import find_spaces
-from insula_tenants.errors import InvalidInput, NotFound
 
 router = APIRouter(
     prefix="/api/v1/tenants/{tenant}/analytics/occupancy", tags=["Occupancy"], responses=PROBLEM_RESPONSES
@@ -52,22 +51,23 @@ async def get_occupancy(
 
 @router.get("/days")
 async def get_occupancy_days(
-    access: Annotated[Access, Requires("readings:read")], platform: CurrentPlatform, asked: Asked
+    access: Annotated[Access, Requires("readings:read")],
+    platform: CurrentPlatform,
+    asked: Asked,
+    space: Annotated[int, Query(ge=1, lt=2**31, description="The space.")],  # noqa: ARG001 - `asked` has it
 ) -> OccupancyDays:
-    """The use of one space, day by day: first use, last use, hours. `space` says which."""
-    if (space := asked.where.space) is None:
-        raise InvalidInput("space", "say which space: give its id as `space`")
+    """The use of one space, day by day: first use, last use, hours.
+
+    A space that is not there, or that your grant does not cover, has no days.
+    """
     async with platform.async_databases.snapshot(access.context) as connection:
         where = replace(asked.where, within=await visible_spaces_async(access, connection))
         found = await find_spaces(connection, where, limit=1)
-        if not found:
-            raise NotFound(f"there is no space {space}")
         points = await find_points(connection, where)
         uses = await read_use(connection, found, points, asked.starting, asked.ending)
-    (use,) = uses.spaces
     return OccupancyDays(
-        use=shown_space(use),
-        days=[DayOfUse.model_validate(day) for day in use.days()],
+        use=shown_space(uses.spaces[0]) if uses.spaces else None,
+        days=[DayOfUse.model_validate(day) for use in uses.spaces for day in use.days()],
         complete_until=uses.complete_until,
     )
 

@@ -196,7 +196,7 @@ class OccupancyDays(BaseModel):
         }
     )
 
-    use: SpaceUse
+    use: SpaceUse | None = Field(description="Null for a space that is not there.")
     days: list[DayOfUse] = Field(description="Days of which anything is known, in order.")
     complete_until: datetime
 

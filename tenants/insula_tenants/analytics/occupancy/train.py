@@ -188,7 +188,9 @@ def _fitted(
     from sklearn.linear_model import LogisticRegression
 
     means, scales = columns.mean(axis=0), columns.std(axis=0)
-    fitted = LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit((columns - means) / scales, occupied)
+    fitted = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-8).fit(
+        (columns - means) / scales, occupied
+    )
     return means, scales, fitted.coef_[0], float(fitted.intercept_[0])
 
 
