@@ -22,6 +22,8 @@ from insula_platform.analytics.comfort.routes import router as comfort
 from insula_platform.analytics.energy.meter_routes import router as meters
 from insula_platform.analytics.energy.routes import router as energy
 from insula_platform.analytics.energy.tariff_routes import router as tariffs
+from insula_platform.analytics.occupancy.routes import router as occupancy
+from insula_platform.analytics.quality.routes import router as data_quality
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
@@ -265,6 +267,8 @@ def include_analytics(app: FastAPI) -> None:
     app.include_router(energy)
     app.include_router(meters)
     app.include_router(tariffs)
+    app.include_router(occupancy)
+    app.include_router(data_quality)
 
 
 def describe(app: FastAPI) -> None:

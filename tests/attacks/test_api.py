@@ -473,6 +473,9 @@ def test_every_parameter_has_an_attack_that_fails(
         ("live", "point"),
         ("analytics/comfort", "space"),
         ("analytics/comfort/hours", "space"),
+        ("analytics/data-quality", "space"),
+        ("analytics/occupancy", "space"),
+        ("analytics/occupancy/days", "space"),
     ],
 )
 def test_an_id_is_good_in_its_own_tenant_alone(

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime
 from insula_platform.access import Access, visible_spaces_async
 from insula_tenants.analytics.measured import MeasuredPoint, Where, find_points
 from insula_tenants.errors import InvalidInput
+from insula_tenants.telemetry.buckets import EARLIEST, LATEST
 
 LONGEST = timedelta(days=3 * 366)
 
@@ -47,6 +48,8 @@ def _question(
         raise InvalidInput("to", "`to` is not after `from`: the interval holds nothing")
     if ending - starting > LONGEST:
         raise InvalidInput("from", "ask for three years at most")
+    # There are no readings outside, and a day before the year 1 is no time.
+    starting, ending = (min(max(time, EARLIEST), LATEST) for time in (starting, ending))
     return Question(Where(site, building, storey, space), starting, ending)
 
 

@@ -62,13 +62,14 @@ async def completeness_of(
     cadences = await cadences_of(connection, points, starting, ending, digested.digests)
     begins, ends = microseconds(starting), microseconds(min(ending, digested.complete_until))
     return {
-        point.id: _complete(digested.digests[point.id], cadences[point.id], begins, ends) for point in points
+        point.id: complete(digested.digests[point.id], cadences[point.id], begins, ends) for point in points
     }
 
 
-def _complete(
+def complete(
     digests: Digests, cadence: Cadence, starting: Microseconds, ending: Microseconds
 ) -> Completeness:
+    """How complete a point's readings are in `[starting, ending)`; `digests` are of the days of that time."""
     days, expected, present = by_day(digests, cadence, starting, ending)
     if not len(days):
         return Completeness(0, 0)

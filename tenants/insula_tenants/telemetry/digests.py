@@ -80,15 +80,28 @@ async def read_digests(
     relations = by_relation(stretches)
     digests: Mapping[int, Digests] = dict.fromkeys(points, NO_DIGESTS)
     if relations and points:
-        items = sql.SQL(" UNION ALL ").join(items_of(one, len(some)) for one, some in relations.items())
         cursor = connection.cursor(row_factory=tuple_row, binary=True)
         await cursor.execute(
-            sql.SQL(statement("digests")).format(items=items),
+            _statement(relations, step),
             {"points": sorted(set(points)), "width": width.total_seconds()} | bounds_of(relations),
         )
         digests = await asyncio.to_thread(_by_point, points, await cursor.fetchall())
     served = tuple(one for one in (*WIDTHS, "raw") if one in relations)
     return Digested(digests, min(instant(until), asked_at), served)
+
+
+def _statement(relations: Mapping[Relation, Sequence[Stretch]], width: Microseconds) -> sql.Composed:
+    """One row a bucket, in no order: a relation's where its rows are buckets, else brought together."""
+    whole = {one: some for one, some in relations.items() if WIDTHS.get(one) == width}
+    rest = {one: some for one, some in relations.items() if one not in whole}
+    parts = [
+        sql.SQL(statement(name)).format(
+            items=sql.SQL(" UNION ALL ").join(items_of(one, len(some)) for one, some in those.items())
+        )
+        for name, those in (("digest_rows", whole), ("digest_items", rest))
+        if those
+    ]
+    return sql.SQL(" UNION ALL ").join(parts)
 
 
 def _planned(spans: Sequence[Range], width: Microseconds, coverage: Coverage) -> list[Stretch]:
@@ -104,11 +117,12 @@ def _planned(spans: Sequence[Range], width: Microseconds, coverage: Coverage) ->
 
 
 def _by_point(points: Sequence[int], rows: Sequence[tuple[float, ...]]) -> dict[int, Digests]:
-    """Rows come by point and time; times are seconds."""
+    """Rows come in no order; their times are seconds."""
     digests = dict.fromkeys(points, NO_DIGESTS)
     if not rows:
         return digests
     columns = np.array(rows, dtype=np.float64).T
+    columns = columns[:, np.lexsort((columns[1], columns[0]))]
     ids, counts = columns[0].astype(np.int64), columns[2].astype(np.int64)
     begins, firsts, lasts = (np.rint(columns[place] * 1e6).astype(np.int64) for place in (1, 5, 6))
     lows, highs = columns[3], columns[4]

@@ -91,7 +91,10 @@ class Confidence(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Where a space has an occupancy sensor and what use could be inferred from: how the two agree."""
+    """Where a space has an occupancy sensor and what use could be inferred from: how the two agree.
+
+    Over the last 31 days of the period: that is enough to tell.
+    """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _COMPARISON})
 
@@ -118,8 +121,8 @@ class SpaceUse(BaseModel):
     capacity: int | None = Field(description="People that it is meant for; null where nobody said.")
     area: float | None = Field(description="m².")
     source: SourceOfUse = Field(
-        description="`counted`: people are counted. `measured`: by an occupancy or motion sensor. `inferred`: "
-        "by the model of `…/occupancy/model`. `none`: nothing tells."
+        description="`counted`: people are counted. `measured`: by an occupancy or motion sensor. "
+        "`inferred`: by the model of `…/occupancy/model`. `none`: nothing tells."
     )
     variant: Variant | None = Field(description="Of the model, where it was inferred.")
     confidence: Confidence
@@ -193,7 +196,7 @@ class OccupancyDays(BaseModel):
         }
     )
 
-    use: SpaceUse
+    use: SpaceUse | None = Field(description="Null for a space that is not there.")
     days: list[DayOfUse] = Field(description="Days of which anything is known, in order.")
     complete_until: datetime
 
@@ -233,6 +236,7 @@ class ModelVariant(BaseModel):
     needs: list[str] = Field(description="Quantities that the room must have sensors of.")
     intercept: float
     features: list[Feature]
+    inverse_penalty: float = Field(description="How little the coefficients are held back.")
     cross_validation: float = Field(description="Mean accuracy over the training days, each left out once.")
     scores: list[Score]
 
@@ -247,8 +251,10 @@ class TrainingData(BaseModel):
     room: str
     training: str
     tests: list[str]
-    starting: datetime = Field(serialization_alias="from", description="First row of the training data.")
-    ending: datetime = Field(serialization_alias="to", description="Last row of the training data.")
+    starting: datetime = Field(
+        alias="from", description="First row of the training data, by the local clock."
+    )
+    ending: datetime = Field(alias="to", description="Last row of the training data.")
     rows: int
 
 

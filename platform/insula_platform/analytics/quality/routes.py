@@ -7,11 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from insula_platform.access import Access, Requires
+from insula_platform.analytics.quality.answers import shown, shown_days, shown_point
 from insula_platform.analytics.quality.schemas import DataQuality, PointDetail
 from insula_platform.analytics.questions import Asked
-from insula_platform.paging import Cursor
+from insula_platform.paging import Cursor, decode_cursor, encode_cursor
 from insula_platform.problems import PROBLEM_RESPONSES
 from insula_platform.state import CurrentPlatform
+from insula_tenants.analytics.quality.places import places_of
+from insula_tenants.analytics.quality.service import read_detail, read_quality, refine
+from insula_tenants.errors import NotFound
 
 router = APIRouter(
     prefix="/api/v1/tenants/{tenant}/analytics/data-quality",
@@ -35,7 +39,15 @@ async def get_data_quality(
     Sorted by point, the worst first. From rollups, so a year of many points answers at once; what one point's
     readings are like to the minute tells `…/data-quality/points/{point_id}`.
     """
-    raise NotImplementedError
+    async with platform.async_databases.snapshot(access.context) as connection:
+        points = await asked.points(access, connection)
+        found = await read_quality(connection, points, asked.starting, asked.ending)
+        after = decode_cursor(cursor, int, int) if cursor else (-(10**7), 0)
+        rest = [one for one in found.points if one.rank > after]
+        page = await refine(connection, rest[:limit], found.period)
+        places = await places_of(connection, found.points)
+    more = encode_cursor(*rest[limit - 1].rank) if len(rest) > limit else None
+    return shown(found, page, places, more)
 
 
 @router.get("/points/{point_id}")
@@ -49,4 +61,11 @@ async def get_point_quality(
 
     Where retention dropped the readings, from quarters of an hour.
     """
-    raise NotImplementedError
+    async with platform.async_databases.snapshot(access.context) as connection:
+        points = [one for one in await asked.points(access, connection) if one.id == point_id]
+        if not points:
+            raise NotFound(f"there is no point {point_id}")
+        found = await read_detail(connection, points[0], asked.starting, asked.ending)
+    return PointDetail(
+        point=shown_point(found.points[0]), days=shown_days(found), complete_until=found.complete_until
+    )

@@ -160,8 +160,8 @@ class PointQuality(BaseModel):
     problems: list[Problem] = Field(description="The worst first.")
     score: float = Field(description="0 is faultless, 1 is useless: the worst come first.")
     resolution: Resolution = Field(
-        description="How fine this looked: gaps and flat stretches longer than this are all in the answer, "
-        "shorter ones may be missing."
+        description="How fine this looked: gaps longer than this are all in the answer, as are stuck values "
+        "that last more than twice as long; shorter ones may be missing."
     )
 
 
@@ -216,7 +216,7 @@ class DataQuality(Page[PointQuality]):
     )
     days: list[Day] = Field(description="Each UTC day of the period, of all the points.")
     places: list[PlaceQuality] = Field(
-        description="The tenant, and the buildings, storeys and spaces with points: of each kind the worst first."
+        description="The tenant, and the buildings, storeys and spaces with points; the worst first of each."
     )
 
 
