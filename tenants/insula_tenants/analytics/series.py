@@ -63,7 +63,7 @@ async def load_series(
     """What the points read in `[starting, ending)`: one value a bucket, or as stored.
 
     The connection is one of `AsyncDatabases.snapshot`. Raises as `read_readings`, and `InvalidInput` when it
-    is more than `MOST_VALUES`.
+    is more than `MOST_VALUES`, or could be more than `MOST_PACKED`.
     """
     if buckets is not None and buckets.aggregate in SIMPLE:
         packed = await read_packed(connection, points, starting, ending, buckets, most=MOST_PACKED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +20,7 @@ from psycopg.rows import DictRow, tuple_row
 
 from insula_tenants.errors import InvalidInput
 from insula_tenants.telemetry.aggregates import SIMPLE
-from insula_tenants.telemetry.buckets import Microseconds, bucket_starts, instant, microseconds
+from insula_tenants.telemetry.buckets import DAY, Microseconds, bucket_starts, instant, microseconds
 from insula_tenants.telemetry.plan import WIDTHS, Coverage, Relation, Stretch, plan
 from insula_tenants.telemetry.read import Buckets
 from insula_tenants.telemetry.sql import statement
@@ -45,8 +45,20 @@ class Packed:
 class _Planned:
     edges: list[Microseconds]
     stretches: list[Stretch]
-    as_they_are: Relation | None
-    """The relation of which each row is a bucket."""
+    width: Microseconds | None
+    """How far the edges are apart; None where it differs."""
+
+    @property
+    def as_they_are(self) -> Relation | None:
+        """The relation of which each row is a bucket."""
+        if self.width is None or self.edges[0] % self.width:
+            return None
+        return next((relation for relation, width in WIDTHS.items() if width == self.width), None)
+
+    @property
+    def step(self) -> Microseconds | None:
+        """The width of every bucket, where none is wider: the last one, if it is a day, may have 25 hours."""
+        return self.width if self.width is not None and self.width < DAY else None
 
 
 async def read_packed(
@@ -74,10 +86,13 @@ async def read_packed(
     relations = by_relation(planned.stretches)
     if relations and points:
         parameters: dict[str, object] = {"points": sorted(set(points))}
-        if relations.keys() != {planned.as_they_are}:
+        if planned.step is not None:
+            parameters["step"] = timedelta(microseconds=planned.step)
+            parameters["origin"] = instant(planned.edges[0])
+        else:
             parameters["cuts"] = [instant(edge) for edge in planned.edges]
         cursor = connection.cursor(row_factory=tuple_row, binary=True)
-        query = _statement(buckets, relations, planned.as_they_are)
+        query = _statement(buckets, relations, planned)
         await cursor.execute(query, parameters | bounds_of(relations))
         rows = await cursor.fetchall()
     return Packed(
@@ -92,17 +107,14 @@ def _plan(buckets: Buckets, starting: Microseconds, ending: Microseconds, covera
         return _Planned([], [], None)
     edges = bucket_starts(buckets.width, buckets.time_zone, starting, ending)
     width = buckets.width.seconds * 1_000_000
-    aligned = edges[0] % (width or 1) == 0 and all(
-        after - before == width for before, after in pairwise(edges)
-    )
-    same = next((relation for relation, of in WIDTHS.items() if aligned and of == width), None)
-    return _Planned(edges, plan(starting, ending, edges, coverage), same)
+    even = width and all(later - earlier == width for earlier, later in pairwise(edges))
+    return _Planned(edges, plan(starting, ending, edges, coverage), width if even else None)
 
 
 def _statement(
-    buckets: Buckets, relations: Mapping[Relation, Sequence[Stretch]], as_they_are: Relation | None
+    buckets: Buckets, relations: Mapping[Relation, Sequence[Stretch]], planned: _Planned
 ) -> sql.Composed:
-    aggregate = SIMPLE[buckets.aggregate]
+    aggregate, as_they_are = SIMPLE[buckets.aggregate], planned.as_they_are
     parts: list[sql.Composed] = []
     if as_they_are is not None and as_they_are in relations:
         parts.append(
@@ -113,7 +125,7 @@ def _statement(
     items = [items_of(one, len(some)) for one, some in relations.items() if one != as_they_are]
     if items:
         parts.append(
-            sql.SQL(statement("packed_items")).format(
+            sql.SQL(statement("packed_items" if planned.step is None else "packed_steps")).format(
                 aggregate=sql.SQL(aggregate.of_items), items=sql.SQL(" UNION ALL ").join(items)
             )
         )
