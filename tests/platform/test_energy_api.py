@@ -29,9 +29,9 @@ from tests.tenants.test_energy_baseline import folder
 
 ACME = "/api/v1/tenants/acme"
 BRUSSELS = ZoneInfo("Europe/Brussels")
-MONDAY = datetime(2026, 10, 19, tzinfo=BRUSSELS)
+MONDAY = datetime(2025, 10, 20, tzinfo=BRUSSELS)
 """A week of 169 hours: its Sunday has 25."""
-NEXT_MONDAY = datetime(2026, 10, 26, tzinfo=BRUSSELS)
+NEXT_MONDAY = datetime(2025, 10, 27, tzinfo=BRUSSELS)
 WEEK = {"from": MONDAY.isoformat(), "to": NEXT_MONDAY.isoformat()}
 
 
@@ -203,7 +203,7 @@ def test_a_week_by_hand(http: httpx.Client, forum: Forum):
         "base": 4.0,
         "base_share": pytest.approx(4 * 169 / 1036),
         "peak": 10.0,
-        "peak_at": "2026-10-19T05:00:00Z",
+        "peak_at": "2025-10-20T05:00:00Z",
     }
     assert building["closed"] == {
         "night": pytest.approx(5 * 12 * 4),
@@ -223,6 +223,19 @@ def test_a_week_by_hand(http: httpx.Client, forum: Forum):
     assert hall["cost"]["standing"] == 0
     assert building["emissions"]["co2e"] == pytest.approx(207.2)
     assert answer["completeness"]["share"] == 1.0
+
+
+def test_the_future_costs_nothing(http: httpx.Client, forum: Forum):
+    """Nor is anything closed then: of a period that has not begun there is nothing to tell."""
+    asked = {"from": "2100-01-01T00:00:00Z", "to": "2100-02-01T00:00:00Z", "building": forum.building}
+    (building,) = ask(http, **asked)["buildings"]
+    assert (building["consumption"], building["cost"], building["load"]["hours"]) == (None, None, 0)
+    assert ask(http, "/profile", **asked)["days"] == []
+    assert ask(http, "/degree-days", **asked)["days"] == []
+    half = {"from": NEXT_MONDAY.isoformat(), "to": (NEXT_MONDAY + timedelta(days=1000)).isoformat()}
+    today = datetime.now(BRUSSELS).date()
+    last = ask(http, "/profile", **half, building=forum.building)["days"][-1]["date"]
+    assert last in {str(today), str(datetime.now(BRUSSELS).date())}
 
 
 def test_opening_hours_are_asked_with(http: httpx.Client, forum: Forum):
@@ -325,14 +338,14 @@ def test_a_baseline_of_the_house(http: httpx.Client, forum: Forum):
 
 def test_the_week_beside_its_days(http: httpx.Client, forum: Forum):
     """Thursday beside Wednesday, of 168 kWh each, and the house, which has nothing then."""
-    asked = {"from": "2026-10-22T00:00:00+02:00", "to": "2026-10-23T00:00:00+02:00"}
+    asked = {"from": "2025-10-23T00:00:00+02:00", "to": "2025-10-24T00:00:00+02:00"}
     answer = ask(http, "/comparison", **asked)
     mine, other = answer["buildings"]
     assert (mine["name"], mine["rank"], mine["change"]) == ("Forum", 1, pytest.approx(0.0))
     assert mine["now"]["per_area"] == pytest.approx(0.168)
-    assert mine["before"]["starting"] == "2026-10-20T22:00:00Z"
+    assert mine["before"]["starting"] == "2025-10-21T22:00:00Z"
     assert (other["name"], other["rank"], other["now"]["consumption"]) == ("House", None, None)
-    sunday = {"against_from": "2026-10-25T00:00:00+02:00", "against_to": "2026-10-26T00:00:00+01:00"}
+    sunday = {"against_from": "2025-10-26T00:00:00+02:00", "against_to": "2025-10-27T00:00:00+01:00"}
     assert ask(http, "/comparison", **asked, **sunday)["buildings"][0]["change"] == pytest.approx(0.68)
     half = http.get(
         f"{ACME}/analytics/energy/comparison", params=asked | {"against_from": sunday["against_from"]}

@@ -90,7 +90,7 @@ async def get_energy(
         meters = await find_meters(connection, where)
         places = await find_places(connection, meters, where)
         prices = await read_prices(connection)
-        loaded = await load_metered(connection, meters, asked.starting, asked.ending)
+        loaded = await load_metered(connection, meters, *_until_now(asked.starting, asked.ending))
     return await asyncio.to_thread(_energy, loaded, places, prices, hours_open)
 
 
@@ -110,7 +110,8 @@ async def get_profile(
     async with platform.async_databases.snapshot(access.context) as connection:
         where = replace(asked.where, within=await visible_spaces_async(access, connection))
         chosen = await choose(connection, where, carrier, meter)
-        loaded = await load_metered(connection, chosen.meters, asked.starting, asked.ending)
+        period = _until_now(asked.starting, asked.ending)
+        loaded = await load_metered(connection, chosen.meters, *period)
     return await asyncio.to_thread(_profile, chosen, loaded, hours_open)
 
 
@@ -131,11 +132,12 @@ async def get_degree_days(
         where = replace(asked.where, within=await visible_spaces_async(access, connection))
         building = next(iter(await find_buildings(connection, where)), None)
         zone = building.time_zone if building else "UTC"
-        hours = await asyncio.to_thread(hours_of, asked.starting, asked.ending, zone)
+        period = _until_now(asked.starting, asked.ending)
+        hours = await asyncio.to_thread(hours_of, *period, zone)
         outdoor = await outdoor_of(connection, where, building.id) if building else None
         temperatures = await load_temperatures(connection, outdoor, hours)
         sensors = [outdoor] if outdoor else []
-        complete = await completeness_of(connection, sensors, asked.starting, asked.ending)
+        complete = await completeness_of(connection, sensors, *period)
     days = (
         degree_days.degree_days(
             temperatures, hours, heating_base=heating_base, cooling_base=cooling_base, method=method
@@ -174,7 +176,7 @@ async def get_baseline(
     Fit and uncertainty are as ASHRAE Guideline 14 defines them.
     """
     _check_interval("baseline_to", baseline_from, baseline_to)
-    periods = ((baseline_from, baseline_to), (asked.starting, asked.ending))
+    periods = (_until_now(baseline_from, baseline_to), _until_now(asked.starting, asked.ending))
     async with platform.async_databases.snapshot(access.context) as connection:
         where = replace(asked.where, within=await visible_spaces_async(access, connection))
         chosen = await choose(connection, where, carrier, meter)
@@ -231,7 +233,7 @@ async def get_comparison(
             connection,
             where,
             carrier,
-            ((asked.starting, asked.ending), (against_from, against_to)),
+            (_until_now(asked.starting, asked.ending), _until_now(against_from, against_to)),
             (heating_base, cooling_base),
         )
 
@@ -297,6 +299,11 @@ def _check_interval(field: str, starting: datetime, ending: datetime) -> None:
         raise InvalidInput(field, "the interval ends before it begins: it holds nothing")
     if ending - starting > LONGEST:
         raise InvalidInput(field, "ask for three years at most")
+
+
+def _until_now(starting: datetime, ending: datetime) -> tuple[datetime, datetime]:
+    """The part of a period that is over: what is still to come is neither closed nor costs anything."""
+    return starting, max(starting, min(ending, datetime.now(UTC)))
 
 
 def _until(ending: datetime, loaded: AllMetered | None = None) -> datetime:

@@ -161,7 +161,7 @@ class PlaceEnergy(Consumption):
     id: int
     name: str
     whole: bool = Field(
-        description="Whether all of it is metered: by a meter of its own, or one in each of its spaces. "
+        description="Whether all of it is metered: by a meter of its own, or of each storey or space in it. "
         "Otherwise it is the sum of what is metered, and there is no `per_area`."
     )
     meters: list[int] = Field(description="Whose sum it is.")

@@ -25,9 +25,15 @@ class Place:
     name: str
     area: float | None
     """m²: a building's gross area; else, as of a storey, the sum of its spaces' where all have one."""
-    spaces: frozenset[int]
+    storeys: Mapping[int, frozenset[int]]
+    """The storeys in it, or that it is or stands on, and their spaces in it."""
     building: int
     time_zone: str
+
+    @property
+    def spaces(self) -> frozenset[int]:
+        """In it; a space is in itself."""
+        return frozenset().union(*self.storeys.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class MeteredPlace:
     meters: tuple[MeterView, ...]
     """Whose sum is the place's consumption: no two of them count the same."""
     whole: bool
-    """Whether they count all of it: one measures the place itself, or one each of its spaces."""
+    """Whether they count all of it (`is_whole`)."""
 
 
 _PLACES: LiteralString = """
@@ -104,11 +110,20 @@ def topmost(meters: Collection[MeterView]) -> list[MeterView]:
 
 
 def is_whole(place: Place, meters: Iterable[MeterView]) -> bool:
-    """Whether the meters, of one carrier, count all of the place."""
+    """Whether the meters, of one carrier, count all of the place.
+
+    One measures the place itself, or else one each of its storeys, or of a storey each of its spaces.
+    """
     kept = list(meters)
     if any(getattr(meter, f"{place.kind}_id") == place.id for meter in kept):
         return True
-    return bool(place.spaces) and place.spaces <= {meter.space_id for meter in kept}
+    if place.kind == "space":
+        return False
+    storeys = {meter.storey_id for meter in kept}
+    spaces = {meter.space_id for meter in kept}
+    return bool(place.storeys) and all(
+        storey in storeys or (inside and inside <= spaces) for storey, inside in place.storeys.items()
+    )
 
 
 def _places(rows: Iterable[DictRow], kind: Kind) -> list[Place]:
@@ -122,12 +137,20 @@ def _places(rows: Iterable[DictRow], kind: Kind) -> list[Place]:
             place,
             some[0][f"{kind}_name"],
             _area(some, kind),
-            frozenset(row["space"] for row in some if row["space"] is not None),
+            _storeys(some),
             some[0]["building"],
             some[0]["time_zone"],
         )
         for place, some in by_id.items()
     ]
+
+
+def _storeys(rows: Iterable[DictRow]) -> dict[int, frozenset[int]]:
+    found: dict[int, set[int]] = {}
+    for row in rows:
+        if row["storey"] is not None:
+            found.setdefault(row["storey"], set()).update([] if row["space"] is None else [row["space"]])
+    return {storey: frozenset(spaces) for storey, spaces in found.items()}
 
 
 def _area(rows: Sequence[Mapping[str, object]], kind: Kind) -> float | None:
