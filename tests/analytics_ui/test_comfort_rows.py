@@ -20,7 +20,13 @@ from insula_analytics_ui.comfort.data import (
     outside_rows,
     worst_first,
 )
-from insula_analytics_ui.comfort.words import assumption_rows, days_text, occupied_text, outdoor_co2
+from insula_analytics_ui.comfort.words import (
+    assumption_rows,
+    days_text,
+    occupied_text,
+    outdoor_co2,
+    value_text,
+)
 from insula_analytics_ui.heatmap import week_cells, week_chart, week_table
 from insula_analytics_ui.occupancy.charts import days_chart, use_chart
 from insula_analytics_ui.occupancy.data import busiest_first, day_rows, peak_hour, use_rows, week_percent
@@ -131,6 +137,12 @@ def test_what_was_assumed_is_told_once_for_all_rooms():
         ["CO₂ of the outdoor air", "400 ppm", "1 room", "220"],
         ["Outdoor temperature", "\u2013", "1 room", "220"],
     ]
+    clothing = Assumption(what="clothing", value="0.5 to 1.0", unit="clo", hours=1)
+    season = Assumption(what="season", value="May to September", hours=1)
+    assert [value_text(each) for each in (clothing, season)] == ["0.5 to 1.0 clo", "May to September"]
+    with speaking("fr"):
+        assert value_text(clothing) == "0,5 à 1,0 clo"
+        assert value_text(season) == "de mai à septembre"
     assert outdoor_co2(assumed) == 400
     assert outdoor_co2(assumed[:2]) is None
 

@@ -14,6 +14,8 @@ from insula_analytics_ui.theme import BLUISH_GREEN, GREY, ORANGE, REDDISH_PURPLE
 from insula_analytics_ui.words import _
 
 COLOURS = dict(zip(CATEGORIES, (BLUISH_GREEN, SKY_BLUE, ORANGE, VERMILLION, REDDISH_PURPLE), strict=True))
+"""Of each category; the chart's key is drawn by the page, where it wraps on a narrow screen."""
+
 BAR_STEP = 26
 HOURS_HEIGHT = 190
 STRIP = 6
@@ -47,7 +49,7 @@ def category_chart(rows: pd.DataFrame, spaces: Sequence[str]) -> alt.LayerChart:
     colour = alt.Color(
         "category:N",
         scale=alt.Scale(domain=names, range=[COLOURS[category] for category in CATEGORIES]),
-        legend=alt.Legend(orient="top", title=None, symbolType="square"),
+        legend=None,
     )
     tooltip = [
         alt.Tooltip("space:N", title=_("Room")),

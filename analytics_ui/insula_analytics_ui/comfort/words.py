@@ -25,6 +25,8 @@ ASSUMED: Mapping[str, str] = {
 }
 VALUES: Mapping[str, str] = {
     "air temperature": N_("the air temperature"),
+    "May to September": N_("May to September"),
+    "November to March": N_("November to March"),
 }
 
 TITLES: Mapping[str, tuple[str, str]] = {
@@ -87,8 +89,20 @@ def value_text(assumed: Assumption) -> str:
     """What was taken, with its unit; a dash where nothing can be."""
     if assumed.value is None:
         return "\u2013"
-    value = _(VALUES[assumed.value]) if assumed.value in VALUES else assumed.value.replace("_", " ")
-    return f"{value} {assumed.unit or ''}".strip()
+    return f"{_localized(assumed.value)} {assumed.unit or ''}".strip()
+
+
+def _localized(value: str) -> str:
+    """A value as the page's language writes it: `0.5 to 1.0`, in French `0,5 à 1,0`."""
+    if value in VALUES:
+        return _(VALUES[value])
+    low, to, high = value.partition(" to ")
+    if to:
+        return _("{low} to {high}").format(low=_localized(low), high=_localized(high))
+    try:
+        return number_text(float(value), len(value.partition(".")[2]))
+    except ValueError:
+        return value.replace("_", " ")
 
 
 def outdoor_co2(assumed: Iterable[Assumption]) -> float | None:

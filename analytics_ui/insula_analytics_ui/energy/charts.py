@@ -110,7 +110,7 @@ def degree_day_chart(rows: pd.DataFrame) -> alt.LayerChart:
             color=alt.Color(
                 "kind:N",
                 scale=alt.Scale(domain=kinds, range=[VERMILLION, BLUE]),
-                legend=alt.Legend(orient="top", title=None, symbolType="square"),
+                legend=None,
             ),
             tooltip=[
                 alt.Tooltip("month:N", title=_("Month")),
@@ -204,7 +204,7 @@ def comparison_chart(rows: pd.DataFrame, buildings: Sequence[str], *, unit: str,
         color=alt.Color(
             "period:N",
             scale=alt.Scale(domain=periods, range=[BLUE, GREY]),
-            legend=alt.Legend(orient="top", title=None, symbolType="square"),
+            legend=None,
         )
     )
     texts = base.mark_text(align="left", dx=4, fontSize=11, color=ink).encode(text="shown:N")

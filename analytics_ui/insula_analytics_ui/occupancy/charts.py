@@ -12,6 +12,9 @@ from insula_analytics_ui.occupancy.data import SOURCES
 from insula_analytics_ui.theme import BLUE, BLUISH_GREEN, GREY, ORANGE
 from insula_analytics_ui.words import _
 
+COLOURS = dict(zip(SOURCES, (BLUISH_GREEN, BLUE, ORANGE, GREY), strict=True))
+"""Of where it is known from whether a room is in use."""
+
 BAR_STEP = 26
 DAY_STEP = 16
 
@@ -33,8 +36,8 @@ def use_chart(rows: pd.DataFrame, spaces: Sequence[str], *, ink: str) -> alt.Lay
     sources = [_(source) for source in SOURCES.values()]
     colour = alt.Color(
         "source:N",
-        scale=alt.Scale(domain=sources, range=[BLUISH_GREEN, BLUE, ORANGE, GREY]),
-        legend=alt.Legend(orient="top", title=None, symbolType="square", values=_present(rows, sources)),
+        scale=alt.Scale(domain=sources, range=[COLOURS[source] for source in SOURCES]),
+        legend=None,
     )
     tooltip = [
         alt.Tooltip("space:N", title=_("Room")),
@@ -82,9 +85,3 @@ def days_chart(rows: pd.DataFrame, days: Sequence[str]) -> alt.LayerChart:
         )
     )
     return fitted([bars], DAY_STEP * max(len(days), 1))
-
-
-def _present(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Of the names those that are in the rows: a legend tells of nothing else."""
-    found = set(rows["source"])
-    return [name for name in names if name in found]

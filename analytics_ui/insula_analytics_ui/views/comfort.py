@@ -21,6 +21,7 @@ from insula_analytics_ui.api.comfort import (
 from insula_analytics_ui.axes import INKS
 from insula_analytics_ui.backend import backend
 from insula_analytics_ui.comfort.charts import (
+    COLOURS,
     Window,
     band_chart,
     category_chart,
@@ -31,6 +32,7 @@ from insula_analytics_ui.comfort.data import (
     CO2_LIMITS,
     VIEWS,
     band_rows,
+    category_name,
     category_rows,
     hour_rows,
     hours_of,
@@ -174,6 +176,7 @@ def _categories(
         category_chart(rows, [space.name for space, _judged in drawn]),
         title=_("{view}: occupied hours by category of EN 16798-1").format(view=_(VIEWS[view])),
         note=note,
+        key=[(category_name(category), colour) for category, colour in COLOURS.items()],
         complete=found.completeness.share,
         rows=rows[["space", "category", "hours"]].rename(
             columns={"space": _("Room"), "category": _("Category"), "hours": _("Occupied hours")}

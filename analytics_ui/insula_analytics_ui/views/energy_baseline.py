@@ -14,7 +14,7 @@ from insula_analytics_ui.energy.charts import baseline_chart, degree_day_chart, 
 from insula_analytics_ui.energy.data import CARRIERS, baseline_rows, degree_day_rows, midnight, savings_rows
 from insula_analytics_ui.periods import Period
 from insula_analytics_ui.report import Number
-from insula_analytics_ui.theme import BLUE, GREY
+from insula_analytics_ui.theme import BLUE, GREY, VERMILLION
 from insula_analytics_ui.times import date_text, instant, ticks, zone_of
 from insula_analytics_ui.views.choices import choose
 from insula_analytics_ui.views.elements import empty
@@ -190,6 +190,7 @@ def _weather(shown: Shown, found: DegreeDays) -> None:
             cooling_base=number_text(found.cooling_base, 1),
             missing=found.missing_days,
         ),
+        key=[(_("Heating"), VERMILLION), (_("Cooling"), BLUE)],
         complete=found.completeness.share,
         rows=rows[["month", "kind", "shown"]].rename(
             columns={"month": _("Month"), "kind": _("Degree days"), "shown": _("Value")}

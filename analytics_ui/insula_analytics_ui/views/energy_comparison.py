@@ -13,6 +13,7 @@ from insula_analytics_ui.axes import INKS
 from insula_analytics_ui.energy.charts import comparison_chart
 from insula_analytics_ui.energy.data import CARRIERS, comparison_rows
 from insula_analytics_ui.periods import Period
+from insula_analytics_ui.theme import BLUE, GREY
 from insula_analytics_ui.times import date_text
 from insula_analytics_ui.views.choices import choose
 from insula_analytics_ui.views.frame import Shown
@@ -67,6 +68,7 @@ def comparison_section(shown: Shown, carrier: str) -> None:
             if per_area
             else f"; {_('not by area: of some building it is not known, or not all is metered')}"
         ),
+        key=[(_("Now"), BLUE), (_("Before"), GREY)],
         complete=found.completeness.share,
         rows=rows[["building", "period", "shown"]].rename(
             columns={"building": _("Building"), "period": _("Period"), "shown": unit}

@@ -21,7 +21,7 @@ from insula_analytics_ui.api.occupancy import (
 from insula_analytics_ui.axes import INKS
 from insula_analytics_ui.backend import backend
 from insula_analytics_ui.heatmap import week_cells, week_chart, week_table, weekday_text
-from insula_analytics_ui.occupancy.charts import days_chart, use_chart
+from insula_analytics_ui.occupancy.charts import COLOURS, days_chart, use_chart
 from insula_analytics_ui.occupancy.data import (
     CONFIDENCES,
     INFERRED_SIGN,
@@ -175,6 +175,11 @@ def _bars(shown: Shown, found: Occupancy, known: Sequence[SpaceUse]) -> None:
         use_chart(rows, [space.name for space in drawn], ink=ink),
         title=_("Room by room: % of the time in use"),
         note=note,
+        key=[
+            (_(SOURCES[source]), colour)
+            for source, colour in COLOURS.items()
+            if any(space.source == source for space in drawn)
+        ],
         complete=found.completeness.share,
         rows=rows[["space", "shown", "told", "source"]].rename(
             columns={"space": _("Room"), "shown": _("In use"), "told": _("Hours"), "source": _("Source")}
