@@ -466,6 +466,28 @@ def test_a_grant_changes_its_storey_and_nothing_around_it(
     assert acme.ask("DELETE", f"zones/{across}").status_code == 204
 
 
+def test_a_grant_leaves_alone_and_is_not_told_of_what_it_does_not_see(
+    acme: Program, placed: Program, north: Building, south: Building
+):
+    iri = "https://example.com/taken"
+    here = {"kind": "space", "id": north.hall}
+    elsewhere = [{"kind": "space", "id": north.attic}, {"kind": "zone", "id": north.zone}]
+    lamp = made(acme, "equipment", name="Lamp", location=here, feeds=[here, *elsewhere], part_of_id=north.ahu)
+    there = made(acme, "zones", name="There", spaces=[south.hall], iri=iri)
+    url = f"equipment/{lamp['id']}"
+    seen = placed.ask("GET", url).json()
+    assert (seen["part_of_id"], seen["feeds"]) == (None, [here, elsewhere[1]])
+    assert placed.ask("PATCH", url, {"feeds": []}).json()["feeds"] == []
+    left = acme.ask("GET", url).json()
+    assert (left["feeds"], left["part_of_id"]) == ([elsewhere[0]], north.ahu)
+    taken = placed.ask("PATCH", url, {"iri": iri})
+    assert problem(taken)[:2] == (409, "conflict")
+    assert "another one" in taken.json()["detail"]
+    assert str(there["id"]) not in taken.json()["detail"]
+    for path in (url, f"zones/{there['id']}"):
+        assert acme.ask("DELETE", path).status_code == 204
+
+
 def test_a_reader_changes_nothing_and_a_neighbour_sees_nothing(
     live: Live, http: httpx.Client, north: Building
 ):

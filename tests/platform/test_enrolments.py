@@ -17,6 +17,7 @@ from insula_platform.signin import attempts
 from insula_tenants.broker import BrokerUnreachable
 from insula_tenants.broker.access import DeviceGrant, RegistryReader
 from insula_tenants.devices import find_device
+from insula_tenants.spaces import ensure_space
 from tests.platform.conftest import Live
 from tests.platform.test_devices_api import Program
 
@@ -113,6 +114,19 @@ def test_a_rule_lets_known_serial_numbers_in_and_no_others(acme: Program, http: 
     assert fleet.fetch(known).json()["device"] == f"{fleet.prefix}-ab-100"
     assert fleet.announce("AB-200").json()["state"] == "waiting"
     assert fleet.announce("xAB-1").json()["state"] == "waiting"
+
+
+def test_a_rule_lets_in_where_the_space_of_its_key_is_gone(live: Live, acme: Program, http: httpx.Client):
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        place = {"site": "S", "building": "B", "time_zone": "UTC", "storey": "0", "level": 0}
+        spaces = [ensure_space(session, **place, name=name) for name in ("Stays", "Goes")]
+    fleets = [Fleet(http, acme, approved_serials=["AB*"], space_id=space) for space in spaces]
+    assert acme.ask("DELETE", f"spaces/{spaces[1]}").status_code == 204
+    for fleet, space in zip(fleets, (spaces[0], None), strict=True):
+        known = fleet.announce("AB-1").json()
+        assert known["state"] == "approved"
+        device = fleet.fetch(known).json()["device"]
+        assert acme.ask("GET", f"devices/{device}").json()["space_id"] == space
 
 
 def test_no_rule_hands_over_a_device_that_is_there(live: Live, acme: Program, http: httpx.Client):

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from insula_tenants.building_model import ModelDocument, apply_model, read_model
+from insula_tenants.building_model.coverage import coverage_of
 from insula_tenants.building_model.document import (
     BuildingNode,
     EquipmentNode,
@@ -21,7 +22,7 @@ from insula_tenants.building_model.document import (
 )
 from insula_tenants.building_model.models import ModelPoint
 from insula_tenants.devices import NewPoint, create_device, list_points
-from insula_tenants.spaces import Space, Storey, ensure_space
+from insula_tenants.spaces import Building, Places, Site, Space, Storey, covered_spaces, ensure_space
 from tests.conftest import Deployment
 
 X = "https://example.com/forum#"
@@ -275,3 +276,26 @@ def test_a_building_alone(there: Session):
     assert (other.zones, other.equipment) == ((), ())
     assert [one.series for one in other.points] == ["meter/odd"]
     assert there.scalar(select(func.count()).select_from(Space)) == 4
+
+
+def test_a_grant_covers_what_stands_in_all_of_its_places(there: Session):
+    def ids(model: type[Site | Building | Storey | Space], *names: str) -> frozenset[int]:
+        return frozenset(there.scalars(select(model.id).where(model.name.in_(names))))
+
+    forum = Places(buildings=ids(Building, "Forum"))
+    ground = Places(storeys=ids(Storey, "Ground floor"), spaces=ids(Space, "Terrace", "Corner"))
+    coverage = coverage_of(there, [forum])
+    assert coverage is not None
+    assert coverage.whole["space"] == coverage.seen["space"] == covered_spaces(there, [forum])
+    assert (coverage.whole["site"], coverage.seen["site"]) == (frozenset(), ids(Site, "Campus"))
+    assert coverage.whole["building"] == ids(Building, "Forum")
+    assert len(coverage.whole["zone"]) == 1
+    assert len(coverage.whole["equipment"]) == 2, "the fan is part of another, and stands nowhere itself"
+    both = coverage_of(there, [forum, ground])
+    assert both is not None
+    assert both.whole["space"] == ids(Space, "Hall", "Meeting room", "Terrace")
+    assert both.whole["space"] == covered_spaces(there, [forum, ground])
+    assert both.whole["storey"] == ids(Storey, "Ground floor")
+    assert both.seen["storey"] == ids(Storey, "Ground floor", "Roof")
+    assert both.whole["building"] == frozenset()
+    assert coverage_of(there, []) is None

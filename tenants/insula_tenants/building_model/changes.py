@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, or_, select, text
 from sqlalchemy.orm import Session
 
 from insula_tenants.building_model.coverage import Coverage
@@ -59,7 +59,7 @@ def create_thing(
     _set(session, kind, row, _Checks(session, kind, coverage).of(facts))
     session.add(row)
     session.flush()
-    _relate(session, kind, row.id, facts)
+    _relate(session, kind, row.id, facts, coverage)
     return row.id
 
 
@@ -82,7 +82,7 @@ def change_thing(
     checks = _Checks(session, kind, coverage)
     _set(session, kind, row, checks.of(changes, row))
     session.flush()
-    _relate(session, kind, row_id, changes)
+    _relate(session, kind, row_id, changes, coverage)
 
 
 def lock_thing(session: Session, kind: Kind, row_id: int, *, coverage: Coverage | None = None) -> Row:
@@ -127,7 +127,7 @@ class _Checks:
         self._coverage = coverage
         self._by_field: Mapping[str, Callable[[Any, Row | None], object]] = {
             "iri": self._iri,
-            "spaces": lambda ids, _: self._all("spaces", (Reference("space", one) for one in set(ids))),
+            "spaces": self._spaces,
             "feeds": self._feeds,
             "part_of_id": self._part_of,
             "point_id": self._device_point,
@@ -155,9 +155,16 @@ class _Checks:
         elif self._session.get(MODELS[kind], row_id) is None:
             raise InvalidInput(field, f"there is no {words_of(kind)} {row_id}")
 
-    def _all(self, field: str, references: Iterable[Reference]) -> None:
-        for kind, row_id in references:
+    def _see(self, kind: Kind, row_id: int, field: str) -> None:
+        """Whether there is such a thing, of which the grant sees something."""
+        if self._coverage is not None:
+            self._coverage.check_seen(kind, row_id)
+        else:
             self._refer(kind, row_id, field)
+
+    def _spaces(self, ids: list[int], _row: Row | None) -> None:
+        for space_id in ids:
+            self._refer("space", space_id, "spaces")
 
     def _place(self, field: str, place: Reference | None) -> dict[str, int | None]:
         kinds = PLACES[self._kind]
@@ -171,10 +178,10 @@ class _Checks:
         for feed in feeds:
             if feed.kind not in FED:
                 raise InvalidInput("feeds", f"a {feed.kind} is not fed: use {' or '.join(FED)}")
-        self._all("feeds", feeds)
+            self._see(feed.kind, feed.id, "feeds")
 
     def _part_of(self, whole: int, row: Row | None) -> None:
-        self._refer("equipment", whole, "part_of_id")
+        self._see("equipment", whole, "part_of_id")
         found = self._session.execute(select(Equipment.id, Equipment.part_of_id))
         if row is not None and row.id in above(whole, {one.id: one.part_of_id for one in found}):
             raise InvalidInput("part_of_id", f"equipment {whole} is part of this one, or is it")
@@ -190,7 +197,9 @@ class _Checks:
         query = select(ModelPoint).where(ModelPoint.point_id == point_id)
         other = self._session.scalar(query)
         if other is not None and other is not row:
-            raise Conflict(f"point {point_id} brings the values of model point {other.id} already")
+            raise Conflict(
+                f"point {point_id} brings the values of {self._told('model-point', other)} already"
+            )
 
     def _iri(self, iri: str, row: Row | None) -> None:
         if Keys(self._session).is_own(iri):
@@ -198,7 +207,13 @@ class _Checks:
         for kind, model in MODELS.items():
             other = self._session.scalar(select(model).where(model.iri == iri))
             if other is not None and other is not row:
-                raise Conflict(f"{words_of(kind)} {other.id} has the IRI {iri!r} already")
+                raise Conflict(f"the IRI {iri!r} is that of {self._told(kind, other)} already")
+
+    def _told(self, kind: Kind, other: Row) -> str:
+        """Which one has it, where the grant sees that."""
+        if self._coverage is not None and other.id not in self._coverage.seen[kind]:
+            return "another one"
+        return f"{words_of(kind)} {other.id}"
 
 
 def _set(session: Session, kind: Kind, row: Row, columns: Mapping[str, Any]) -> None:
@@ -217,13 +232,22 @@ def _set(session: Session, kind: Kind, row: Row, columns: Mapping[str, Any]) -> 
         setattr(row, column, value)
 
 
-def _relate(session: Session, kind: Kind, row_id: int, facts: Mapping[str, Any]) -> None:
-    """Let a zone have these spaces, and equipment feed these, and no others, where the facts say."""
+def _relate(
+    session: Session, kind: Kind, row_id: int, facts: Mapping[str, Any], coverage: Coverage | None
+) -> None:
+    """Let a zone have these spaces, and equipment feed these, and no others, where the facts say.
+
+    What equipment feeds that a grant does not see stays: who does not see it did not mean it.
+    """
     if kind == "zone" and "spaces" in facts:
         session.execute(delete(ZoneSpace).where(ZoneSpace.zone_id == row_id))
         session.add_all(ZoneSpace(zone_id=row_id, space_id=one) for one in sorted(set(facts["spaces"])))
     if kind == "equipment" and "feeds" in facts:
-        session.execute(delete(Feed).where(Feed.equipment_id == row_id))
+        seen = [
+            column.is_not(None) if coverage is None else column.in_(coverage.seen[fed])
+            for fed, column in ((fed, getattr(Feed, name)) for fed, name in FED.items())
+        ]
+        session.execute(delete(Feed).where(Feed.equipment_id == row_id, or_(*seen)))
         for fed in sorted(set(facts["feeds"])):
             session.add(Feed(equipment_id=row_id, **{FED[fed.kind]: fed.id}))
     session.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from insula_tenants.building_model.coverage import Coverage
-from insula_tenants.building_model.kinds import MODELS, Kind
+from insula_tenants.building_model.kinds import MODELS, PLACES, Kind, column_of
 from insula_tenants.building_model.models import Zone
-from insula_tenants.building_model.views import ZoneView, reference_of, views_of
+from insula_tenants.building_model.views import ZoneView, views_of
 from insula_tenants.devices.models import Device, Point
 from insula_tenants.spaces.models import Building, Site, Space, Storey
 
@@ -145,9 +145,10 @@ class _Counted:
         if coverage is not None:
             query = query.where(Device.space_id.in_(coverage.seen["space"]))
         for space_id, devices, points in session.execute(query):
-            self._note("space", space_id, Counts(devices=devices, points=points))
-        self._count(session, "equipment", coverage, Counts(equipment=1))
-        self._count(session, "model-point", coverage, Counts(model_points=1))
+            place: tuple[Kind, int] | None = ("space", space_id) if space_id is not None else None
+            self._note(place, Counts(devices=devices, points=points))
+        self._count(session, "equipment", coverage, lambda number: Counts(equipment=number))
+        self._count(session, "model-point", coverage, lambda number: Counts(model_points=number))
 
     def at(self, kind: Kind, row_id: int, within: Iterable[Counts]) -> Counts:
         """What stands there itself, and in all that is within."""
@@ -161,15 +162,22 @@ class _Counted:
         self._total.spaces = spaces
         return self._total
 
-    def _count(self, session: Session, kind: Kind, coverage: Coverage | None, one: Counts) -> None:
-        for row in _seen(session, kind, coverage):
-            place = reference_of(kind, row)
-            self._note(place.kind if place else "site", place.id if place else None, one)
+    def _count(
+        self, session: Session, kind: Kind, coverage: Coverage | None, counted: Callable[[int], Counts]
+    ) -> None:
+        model = MODELS[kind]
+        columns = [getattr(model, column_of(place)) for place in PLACES[kind]]
+        query = select(*columns, func.count()).group_by(*columns)
+        if coverage is not None:
+            query = query.where(model.id.in_(coverage.seen[kind]))
+        for *ids, number in session.execute(query):
+            named = zip(PLACES[kind], ids, strict=True)
+            self._note(next((each for each in named if each[1] is not None), None), counted(number))
 
-    def _note(self, kind: Kind, row_id: int | None, counts: Counts) -> None:
+    def _note(self, place: tuple[Kind, int] | None, counts: Counts) -> None:
         self._total.add(counts)
-        if row_id is not None:
-            self._at[kind, row_id].add(counts)
+        if place is not None:
+            self._at[place].add(counts)
 
 
 def _seen(session: Session, kind: Kind, coverage: Coverage | None, *order: Any) -> list[Any]:

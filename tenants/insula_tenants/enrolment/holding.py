@@ -40,6 +40,7 @@ from insula_tenants.enrolment.models import Enrolment, EnrolmentState, Provision
 from insula_tenants.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from insula_tenants.names import check_slug, mqtt_username
 from insula_tenants.registry import resolve_tenant_by_id
+from insula_tenants.spaces.models import Space
 
 SLUG_LENGTH = 40
 _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
@@ -330,7 +331,9 @@ def _approve_by_rule(session: Session, key: ProvisioningKey, found: Enrolment) -
     slug = f"{key.prefix}-{tail}"[:SLUG_LENGTH].rstrip("-")
     if not tail or _is_taken(session, slug):
         return
-    found.device, found.space_id = slug, key.space_id
+    # The space may be gone since the key was made; the device is let in all the same.
+    found.space_id = session.scalar(select(Space.id).where(Space.id == key.space_id))
+    found.device = slug
     found.state, found.decided_at = "approved", datetime.now(UTC)
 
 
