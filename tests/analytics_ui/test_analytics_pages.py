@@ -10,10 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.analytics_ui.fake_platform import ANNA, GIL, FakePlatform, running_platform
+from tests.analytics_ui.on_page import CHART, cells, number
 from tests.analytics_ui.ui_process import SOON, UiProcess, visit
 from tests.servers.programs import chromium
-
-CHART = "[data-testid=stVegaLiteChart] svg"
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +43,6 @@ def anna(chromium: Browser, ui: UiProcess) -> Iterator[Page]:
     )
     yield visit(context, ui, ANNA, "/devices")
     context.close()
-
-
-def number(page: Page, label: str, value: str, note: str = "") -> None:
-    """A card of this label has this value, and this beneath it."""
-    card = page.locator(".in-value", has=page.get_by_text(label, exact=True))
-    expect(card.locator(".in-number")).to_have_text(re.compile(rf"^\s*{re.escape(value)}\s*$"), timeout=SOON)
-    expect(card).to_contain_text(note)
-
-
-def cells(page: Page, number: int) -> list[list[str]]:
-    """What is read aloud from a page's table of this number, from 0: the grid itself is drawn on a canvas."""
-    table = page.get_by_test_id("stDataFrame").nth(number)
-    table.scroll_into_view_if_needed(timeout=SOON)  # a grid is drawn once it is looked at
-    expect(table.locator("td").first).to_be_attached(timeout=SOON)
-    return [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
 
 
 def test_comfort_tells_the_rooms_the_worst_first_and_the_hours_of_one(anna: Page, ui: UiProcess, platform):

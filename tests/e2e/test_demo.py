@@ -2,126 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
-import httpx
-import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.servers.programs import chromium, program
+from insula_platform.demo.buildings import TENANTS, DemoTenant
+from tests.e2e.analytics_pages import PAGES, Visitor, has_history, keeps_to_itself, names_of
+from tests.e2e.demo import DOCS, SOON, Program, RunningDemo, sign_in, take
+from tests.e2e.heard import Heard
+from tests.servers.programs import program
 from tests.waiting import eventually
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-IMAGES = DOCS / "images"
-SOON = 30_000
-"""Milliseconds that a page may take on a busy machine."""
-
-
-class RunningDemo:
-    """One run of `insula demo` on a folder of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._output = directory.with_suffix(".out")
-        with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "insula_platform", "demo", "--state-dir", str(directory)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "COLUMNS": "120"},
-            )
-
-    @property
-    def said(self) -> str:
-        """What it has printed."""
-        return self._output.read_text()
-
-    def wait_ready(self) -> None:
-        """Until it says so."""
-        deadline = time.monotonic() + 90
-        while "Insula is ready." not in self.said or "Ctrl-C" not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.1)
-
-    @property
-    def ui(self) -> str:
-        """The address of the analytics UI."""
-        return self.found(r"Analytics\s+(\S+)")
-
-    def found(self, pattern: str) -> str:
-        """What it printed there."""
-        match = re.search(pattern, self.said)
-        assert match, self.said
-        return match[1]
-
-    def environment(self) -> dict[str, str]:
-        """What `. demo.env` exports."""
-        lines = (self.directory / "demo.env").read_text().splitlines()
-        return dict(re.fullmatch(r"export (\w+)='(.*)'", line).groups() for line in lines)  # type: ignore[union-attr]
-
-    def processes(self) -> list[psutil.Process]:
-        """It, its children, and the PostgreSQL that it started."""
-        own = psutil.Process(self.process.pid)
-        postgres = int((self.directory / "postgresql" / "postmaster.pid").read_text().split()[0])
-        return [own, *own.children(recursive=True), psutil.Process(postgres)]
-
-    def end(self) -> None:
-        """Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(30) == 0, self.said
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "state"
-
-
-@pytest.fixture(scope="module")
-def demo(directory: Path) -> Iterator[RunningDemo]:
-    program("mosquitto")
-    running = RunningDemo(directory)
-    running.wait_ready()
-    yield running
-    if running.process.poll() is None:
-        running.end()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-class Program:
-    """A client program with the credentials of `demo.env`, as the README has it."""
-
-    def __init__(self, demo: RunningDemo) -> None:
-        self.env = demo.environment()
-        answer = httpx.post(
-            self.env["INSULA_TOKEN_URL"],
-            auth=(self.env["INSULA_CLIENT_ID"], self.env["INSULA_CLIENT_SECRET"]),
-            data={"grant_type": "client_credentials", "scope": "readings:read devices:read"},
-        )
-        self._headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access_token']}"}
-
-    def items(self, path: str) -> list[dict[str, Any]]:
-        """The first page of a list of the tenant acme."""
-        answer = httpx.get(f"{self.env['INSULA_API']}/{path}", headers=self._headers)
-        return list(answer.raise_for_status().json()["items"])
-
-    def rooms(self) -> dict[str, int]:
-        """Ids of the spaces, by name."""
-        return {space["name"]: space["id"] for space in self.items("spaces")}
 
 
 def test_a_program_reads_the_latest_value_of_every_sensor(demo: RunningDemo):
@@ -155,55 +52,115 @@ def test_a_reading_sent_with_mosquitto_pub_is_there_a_moment_later(demo: Running
     assert item["value"] == 21.5
 
 
-def sign_in(context: BrowserContext, demo: RunningDemo, email: str, choose: str | None = None) -> Page:
-    """Through the sign-in page to the overview."""
-    page = context.new_page()
-    page.goto(demo.ui)
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password").fill(demo.found(re.escape(email) + r"\s+(\S+)"))
-    page.get_by_role("button", name="Sign in").click()
-    if choose is not None:
-        page.get_by_role("link", name=choose).click()
-    expect(page.get_by_text("Needs attention")).to_be_visible(timeout=SOON)
-    return page
+class Visitors(NamedTuple):
+    """The owners of both tenants, each in a window of their own."""
+
+    anna: Visitor
+    gil: Visitor
 
 
-def test_two_people_see_the_rooms_of_their_own_tenant_and_the_values_of_the_api(
-    demo: RunningDemo, browser: Browser
+@pytest.fixture(scope="module")
+def visitors(demo: RunningDemo, browser: Browser) -> Iterator[Visitors]:
+    found = Visitors(*(visit(demo, browser, tenant) for tenant in TENANTS))
+    yield found
+    for visitor in found:
+        visitor.page.context.close()
+
+
+def visit(demo: RunningDemo, browser: Browser, tenant: DemoTenant) -> Visitor:
+    """Sign in far from the building, so that times of the browser's own would show."""
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, timezone_id="America/New_York")
+    heard = Heard(context)
+    page = sign_in(context, demo, tenant.people[0][0])
+    return Visitor(page, Program(demo, tenant.slug), tenant, heard, demo.ui, datetime.now(UTC))
+
+
+@pytest.mark.timeout(400)  # nine pages for each of two, after the sensors have told of their past
+def test_two_people_at_once_see_on_every_page_what_the_api_tells_their_own_tenant(visitors: Visitors):
+    for visitor in visitors:
+        eventually(lambda asker=visitor: has_history(asker), seconds=150, what="three weeks of history")
+    for shown in PAGES:
+        for visitor in visitors:  # both pages are on their way before one is read
+            visitor.go(shown.path, **shown.query(visitor))
+        for visitor in visitors:
+            shown.holds(visitor)
+            keeps_to_itself(visitor)
+        take(visitors.anna.page, shown.name)
+    for visitor in visitors:  # had a name of the other been sent, it would have been found
+        own = names_of(visitor.tenant)
+        assert visitor.heard.words(own) == own
+
+
+def test_addresses_of_anothers_places_points_and_devices_lead_to_nothing_of_theirs(
+    demo: RunningDemo, visitors: Visitors
 ):
-    api = Program(demo)
-    windows = {name: browser.new_context(viewport={"width": 1360, "height": 900}) for name in ("anna", "gil")}
-    anna = sign_in(windows["anna"], demo, "anna@acme.example")
-    gil = sign_in(windows["gil"], demo, "gil@globex.example")
-    for page, own, others in (
-        (anna, ("Open office", "Reception"), ("Workshop", "Harbour House")),
-        (gil, ("Workshop", "Canteen"), ("Open office", "Forum")),
+    anna, gil = visitors
+    globex = Program(demo, "globex", "devices:read devices:write readings:write")
+    storey = globex.items("spaces")[0]["storey_id"]
+    loft = globex.post("spaces", {"storey_id": storey, "name": "Sail loft", "brick_class": "Room"})["id"]
+    air = {"id": "loft-air", "name": "Air, Sail loft", "space_id": loft, "type": "air-sensor"}
+    globex.post("devices", air)
+    day = gil.days(1)
+    told = {"device": "loft-air", "time": day["from"], "value": 77.25}
+    globex.post("readings", [told | {"name": name} for name in ("co2", "humidity")])
+    # Both tenants count from 1. What both have is anna's own to her; the loft and its points are gil's alone.
+    known = {each["id"] for each in anna.api.items("points")}
+    points = [each["id"] for each in globex.items("points?device=loft-air") if each["id"] not in known]
+    assert points
+    assert loft not in anna.api.rooms().values()
+    own_and_others = ",".join(map(str, [*anna.points("temperature"), *points]))
+    gil.go("space", space=loft, **day)
+    expect(gil.page.get_by_role("heading", name="Sail loft")).to_be_visible(timeout=SOON)
+    for path, query, lands in (
+        ("building", {"building": gil.building, "storey": storey}, anna.page.locator(".in-tile").first),
+        ("space", {"building": gil.building, "space": loft}, anna.page.locator(".in-number").first),
+        ("comfort", {"space": loft, **day}, anna.page.get_by_text("Rooms judged")),
+        ("explorer", {"points": own_and_others, **day}, anna.page.locator("svg.marks").first),
+        ("explorer", {"points": points[0]}, anna.page.get_by_text("Choose points above")),
+        ("devices", {"device": "loft-air"}, anna.page.get_by_test_id("stDataFrame")),
     ):
-        page.get_by_role("link", name="Building").click()
-        for name in own:
-            expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=SOON)
-        for name in others:
-            expect(page.get_by_text(name, exact=True)).to_have_count(0)
+        anna.go(path, **query)
+        expect(lands).to_be_visible(timeout=SOON)
+        expect(anna.page.locator(".in-device")).to_have_count(0)
+        keeps_to_itself(anna, "Sail loft")
+    file = f"{demo.ui}/files/readings.csv?{urlencode({'point': points, **day}, doseq=True)}"
+    taken = [visitor.page.context.request.get(file).text() for visitor in (gil, anna)]
+    assert ["77.25" in text for text in taken] == [True, False]
+
+
+def test_pictures_in_the_dark_and_in_french(visitors: Visitors):
+    anna = visitors.anna
+    anna.page.emulate_media(color_scheme="dark")
+    anna.go("energy", building=anna.building, **anna.days(21))
+    expect(anna.page.get_by_text("Load of a typical day")).to_be_visible(timeout=SOON)
+    take(anna.page, "energy-dark")
+    anna.page.emulate_media(color_scheme="light")
+    anna.go("", lang="fr")
+    expect(anna.page.get_by_role("link", name="Vue d\u2019ensemble")).to_be_visible(timeout=SOON)
+    take(anna.page, "overview-fr")
+
+
+def test_a_room_keeps_up_with_its_sensors_and_the_account_is_a_link_away(visitors: Visitors):
+    page, api = visitors.anna.page, visitors.anna.api
+    visitors.anna.go("", lang="en")
+    page.get_by_role("link", name="Building").click()
+    expect(page.get_by_text("Open office", exact=True).first).to_be_visible(timeout=SOON)
     space = api.rooms()["Open office"]
-    anna.goto(f"{demo.ui}/space?space={space}&period=24h")
-    expect(anna.get_by_role("heading", name="Open office")).to_be_visible(timeout=SOON)
+    visitors.anna.go("space", space=space, period="24h")
+    expect(page.get_by_role("heading", name="Open office")).to_be_visible(timeout=SOON)
 
     def shown_is_stored() -> bool:
         (stored,) = [i["value"] for i in api.items(f"latest?space={space}") if i["name"] == "temperature"]
-        return anna.get_by_text(f"{stored:.1f}", exact=False).count() > 0
+        return page.get_by_text(f"{stored:.1f}", exact=False).count() > 0
 
     eventually(shown_is_stored, seconds=30, what="the API's temperature on the page")
-    expect(anna.locator("svg.marks").first).to_be_visible(timeout=SOON)
-    take(anna, "rooms")
-    anna.get_by_role("link", name="Your account").click()
-    anna.get_by_role("link", name="Second factors").click()
-    anna.get_by_role("button", name="Add an app").click()
-    expect(anna.get_by_role("img", name="QR code of the key below")).to_be_visible()
-    take(anna, "account")
-    anna.get_by_role("link", name="Rooms").click()
-    expect(anna.get_by_text("Needs attention")).to_be_visible(timeout=SOON)
-    for context in windows.values():
-        context.close()
+    page.get_by_role("link", name="Your account").click()
+    page.get_by_role("link", name="Second factors").click()
+    page.get_by_role("button", name="Add an app").click()
+    expect(page.get_by_role("img", name="QR code of the key below")).to_be_visible()
+    take(page, "account")
+    page.get_by_role("link", name="Rooms").click()
+    expect(page.get_by_text("Needs attention")).to_be_visible(timeout=SOON)
 
 
 def test_a_person_of_two_tenants_chooses_one(demo: RunningDemo, browser: Browser):
@@ -271,7 +228,7 @@ def test_the_lines_of_the_documents_work_beside_it(
     eventually(runs, seconds=60, what=f"the lines of {document}, which said {said!r}, ")
 
 
-def test_ctrl_c_leaves_no_process_and_a_second_start_keeps_the_data(demo: RunningDemo, directory: Path):
+def test_ctrl_c_leaves_no_process_and_a_second_start_keeps_the_data(demo: RunningDemo):
     before = Program(demo)
     kept = before.items("latest?device=my-first-device") or before.items("latest")[:1]
     running = demo.processes()
@@ -279,7 +236,7 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_keeps_the_data(demo: Runnin
     demo.end()
     left = [process for process in running if process.is_running() and process.status() != "zombie"]
     assert left == []
-    again = RunningDemo(directory)
+    again = RunningDemo(demo.directory)
     again.wait_ready()
     try:
         after = Program(again)
@@ -300,12 +257,3 @@ def test_a_second_demo_on_the_same_folder_is_told_so(tmp_path: Path):
         assert second.process.wait(30) == 1
     assert "another demo is running" in second.said
     assert "Traceback" not in second.said
-
-
-def take(page: Page, name: str) -> None:
-    """A screenshot for the README, when asked for: the colours of both themes."""
-    if not os.environ.get("INSULA_SCREENSHOTS"):
-        return
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    page.wait_for_timeout(2000)  # fonts and the last transition
-    page.screenshot(path=str(IMAGES / f"{name}.png"))
