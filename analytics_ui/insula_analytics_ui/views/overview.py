@@ -138,7 +138,7 @@ def _needs(shown: Shown, kinds: Sequence[Sequence[Need]]) -> None:
         ),
     )
     if not needs:
-        well = mark(_("Nothing: every device speaks, and every room is comfortable."), BLUISH_GREEN, 0)
+        well = mark(_("Nothing: every device speaks, and every room in use is comfortable."), BLUISH_GREEN, 0)
         st.html(f"<h3>{escape(title)}</h3><p>{well}</p>")
         return
     rows: list[str] = []
