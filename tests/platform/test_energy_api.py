@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from insula_platform.people import Account, place_member
 from insula_tenants.audit import list_entries
@@ -21,11 +22,13 @@ from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.energy.meters import NewMeter, add_meter
 from insula_tenants.energy.tariffs import add_factor, add_tariff
+from insula_tenants.errors import Conflict
 from insula_tenants.spaces import Building, Places, Space, Storey, ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.platform.conftest import Live
 from tests.tenants.test_energy_baseline import folder
+from tests.waiting import eventually
 
 ACME = "/api/v1/tenants/acme"
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -506,3 +509,35 @@ def test_an_equipment_counts_where_it_stands(http: httpx.Client, live: Live, for
     answer = ask(http, storey=storey)
     assert answer["storeys"][0]["meters"] == [forum.meters["lab"]], "the lab's takes the chiller's in"
     assert http.delete(f"{ACME}/meters/{meter.id}").status_code == 204
+
+
+def test_of_two_who_declare_the_same_at_once_one_is_told(deployment: Deployment, forum: Forum):
+    """The second waits until the first has committed, and finds its tariff there."""
+    facts = {
+        "name": "Flat",
+        "carrier": "water",
+        "valid_from": date(2024, 1, 1),
+        "currency": "EUR",
+        "price": 2.0,
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with deployment.databases.tenant(deployment.acme) as first:
+            add_tariff(first, facts)
+
+            def again() -> None:
+                with deployment.databases.tenant(deployment.acme) as second:
+                    second.execute(text("SET LOCAL application_name = 'second tariff'"))
+                    add_tariff(second, facts)
+
+            waiting = pool.submit(again)
+            eventually(lambda: _waits_for_a_lock(deployment, "second tariff"), what="the second to wait")
+        with pytest.raises(Conflict, match="somebody changed the same at this moment"):
+            waiting.result(30)
+
+
+def _waits_for_a_lock(deployment: Deployment, name: str) -> bool:
+    with psycopg.connect(deployment.admin_url) as connection:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        )
+        return connection.execute(query, (name,)).fetchone() == (1,)

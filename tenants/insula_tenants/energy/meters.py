@@ -15,6 +15,7 @@ from insula_tenants.analytics.measured import MeasuredPoint, Where
 from insula_tenants.building_model.models import Equipment
 from insula_tenants.devices.models import Point
 from insula_tenants.devices.service import check_name
+from insula_tenants.energy.concurrent import first_come_first_served
 from insula_tenants.energy.models import Carrier, Meter
 from insula_tenants.energy.units import factor_of
 from insula_tenants.errors import Conflict, InvalidInput, NotFound
@@ -214,7 +215,8 @@ def add_meter(session: Session, new: NewMeter) -> MeterView:
     _check(session, new)
     row = Meter(**_columns(new))
     session.add(row)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
     return find_meter(session, row.id)
 
 
@@ -232,7 +234,8 @@ def change_meter(session: Session, meter: int, changes: Mapping[str, Any]) -> Me
     row = session.get_one(Meter, meter)
     for name, value in _columns(wanted).items():
         setattr(row, name, value)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
     return find_meter(session, meter)
 
 
