@@ -144,7 +144,7 @@ def test_a_campus_has_its_buildings_to_choose_from_and_a_tile_for_every_room(ui,
     page.get_by_role("option", name="Tower").click()
     expect(page.locator(".in-tile")).to_have_count(16, timeout=SOON)
     expect(page.locator(".in-storey h3")).to_have_text(
-        ["Floor 0 7 rooms", "Floor 1 8 rooms", "Floor 2 1 room"]
+        ["Floor 2 1 room", "Floor 1 8 rooms", "Floor 0 7 rooms"]
     )
     page.get_by_role("combobox", name="Building").click()
     page.get_by_role("option", name="Annex").click()

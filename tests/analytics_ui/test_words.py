@@ -129,6 +129,15 @@ def test_rooms_come_in_the_order_of_a_walk_and_points_without_a_room_come_last()
     assert [[point.id for point in room.points] for room in rooms] == [[], [], [], [1], [2, 3]]
 
 
+def test_storeys_come_in_the_order_of_the_platform_which_is_that_of_their_levels():
+    spaces = [
+        Space(id=9, name="Plant", storey="Basement", storey_id=3, building="Forum", building_id=1),
+        Space(id=1, name="Hall", storey="Ground floor", storey_id=1, building="Forum", building_id=1),
+        Space(id=4, name="Attic", storey="First floor", storey_id=2, building="Forum", building_id=1),
+    ]
+    assert [room.storey for room in rooms_of(spaces, [], [])] == ["Basement", "Ground floor", "First floor"]
+
+
 def test_a_room_of_an_unknown_time_zone_is_told_in_utc():
     rooms = rooms_of(
         [Space(id=1, name="a", time_zone="Mars/Olympus"), Space(id=2, name="b", time_zone="../etc")], [], []
