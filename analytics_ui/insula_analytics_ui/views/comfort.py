@@ -169,6 +169,10 @@ def _categories(
         note = _("the {count} rooms most out of their band, of {all}; the table has them all").format(
             count=BARS, all=len(spaces)
         )
+    beyond = sum(judged.outside_limits for _space, judged in spaces)
+    if beyond:
+        left_out = _("{hours} occupied hours are left out: the method does not hold in their conditions")
+        note = " · ".join(filter(None, (note, left_out.format(hours=number_text(beyond, 0)))))
     rows = category_rows(drawn)
     figure(
         shown.report,
