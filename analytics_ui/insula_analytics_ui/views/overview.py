@@ -109,7 +109,10 @@ def _buildings(
         for name, row in zip(links, rows, strict=True)
     )
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    st.html(f'<table class="in-table"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>')
+    st.html(
+        '<div class="in-wide" tabindex="0"><table class="in-table">'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _of(part: int, whole: int) -> str:
