@@ -109,6 +109,8 @@ def test_labels_stand_under_the_middle_of_columns_and_apart():
     assert len(marks) == 8
     noon = datetime(2026, 11, 2, 12, tzinfo=BRUSSELS)
     assert min(marks) == noon.timestamp() * 1000
+    year = consumption_rows(days(date(2025, 11, 20), 370), "month", BRUSSELS, ALWAYS, unit="kWh")
+    assert [*column_marks(year, "month", BRUSSELS).values()][:3] == ["Nov 2025", "Jan 2026", "Mar"]
     assert column_marks(consumption_rows([], "day", BRUSSELS, ALWAYS, unit="kWh"), "day", BRUSSELS) == {}
 
 

@@ -156,7 +156,9 @@ def _numbers(shown: Shown, found: Comfort) -> None:
 def _share(label: str, part: float, whole: float) -> Number:
     if whole <= 0:
         return Number(label, "\u2013", "", _("not measured"))
-    note = _("{hours} of {all} occupied hours").format(hours=number_text(part, 0), all=number_text(whole, 0))
+    note = _("{hours} of {all} occupied hours judged").format(
+        hours=number_text(part, 0), all=number_text(whole, 0)
+    )
     return Number(label, number_text(100 * part / whole, 1), "%", note)
 
 
@@ -214,6 +216,7 @@ def _row(space: SpaceComfort) -> dict[str, str | float | None]:
         _("Storey"): space.storey,
         _("Category"): space.category,
         _("Occupied, h"): _rounded(space.hours, 0),
+        _("Judged, h"): _rounded(warm.hours if warm else None, 0),
         _("Out of band, %"): _out(warm),
         _("Too cold, h"): _rounded(warm.below if warm else None, 0),
         _("Too warm, h"): _rounded(warm.above if warm else None, 0),

@@ -78,7 +78,7 @@ def _buildings(
 ) -> None:
     """A row a building."""
     head = [_("Building"), _("Rooms"), _("Comfortable"), _("Occupied"), _("Devices online")]
-    head += [_("Energy today"), _("Data of 7 days")]
+    head += [_("Energy today (against usual)"), _("Data of 7 days")]
     rows = []
     for rooms in buildings.values():
         comforts = [comfort_of(room.points, found, shown.now) for room in rooms]
