@@ -10,6 +10,7 @@ import pytest
 
 from insula_analytics_ui.api.energy import (
     Baseline,
+    BuildingPeriod,
     Consumption,
     CusumDay,
     Day,
@@ -43,7 +44,7 @@ from insula_analytics_ui.energy.data import (
 from insula_analytics_ui.energy.totals import totals
 from insula_analytics_ui.periods import between
 from insula_analytics_ui.views.energy_baseline import baseline_period
-from insula_analytics_ui.views.energy_comparison import earlier_period
+from insula_analytics_ui.views.energy_comparison import cost_text, earlier_period
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 HOUR = 3_600_000
@@ -220,3 +221,9 @@ def test_charts_hold_their_numbers_whatever_is_missing():
         comparison_chart(comparison_rows([], per_area=True, unit="kWh/m²"), [], unit="kWh/m²", ink="#000"),
     ):
         assert chart.to_dict()["layer"]
+
+
+def test_a_cost_has_its_currency():
+    period = {"starting": datetime(2026, 11, 1, tzinfo=UTC), "ending": datetime(2026, 11, 2, tzinfo=UTC)}
+    assert cost_text(BuildingPeriod(**period, cost=1050.4, currency="CHF")) == "1\u202f050 CHF"
+    assert cost_text(BuildingPeriod(**period)) is None
