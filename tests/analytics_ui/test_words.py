@@ -139,6 +139,21 @@ def test_storeys_come_in_the_order_of_the_platform_which_is_that_of_their_levels
     assert [room.storey for room in rooms_of(spaces, [], [])] == ["Basement", "Ground floor", "First floor"]
 
 
+def test_a_page_of_one_room_opens_on_one_that_people_sit_in():
+    spaces = [
+        Space(id=1, name="Plant", storey="Basement", storey_id=1, building="Forum", building_id=1),
+        Space(id=2, name="Office", storey="First floor", storey_id=2, building="Forum", building_id=1),
+    ]
+    devices = [Device(id="meter", name="m", space_id=1), Device(id="device-2", name="d", space_id=2)]
+    points = [point(1, "Electric_Power_Sensor", device="meter"), point(2, "CO2_Sensor", device="device-2")]
+    points[1] = points[1].model_copy(update={"unit": "ppm"})
+    levels: list[Level] = ["building", "storey", "space"]
+    for measured, opened in ((points, "Office"), (points[:1], "Plant")):
+        estate = Estate(tuple(rooms_of(spaces, devices, measured)))
+        (room,) = asked_place(estate, levels, ["building", "space"]).rooms
+        assert room.name == opened
+
+
 def test_a_room_of_an_unknown_time_zone_is_told_in_utc():
     rooms = rooms_of(
         [Space(id=1, name="a", time_zone="Mars/Olympus"), Space(id=2, name="b", time_zone="../etc")], [], []
@@ -177,18 +192,3 @@ def test_the_table_of_devices_has_a_row_for_each_the_worst_first():
 
 def test_a_name_with_markdown_in_it_is_shown_as_it_is():
     assert plain("Room *1* [x](http://evil) :red[!]") == r"Room \*1\* \[x\]\(http\://evil\) \:red\[\!\]"
-
-
-def test_a_page_of_one_room_opens_on_one_that_people_sit_in():
-    spaces = [
-        Space(id=1, name="Plant", storey="Basement", storey_id=1, building="Forum", building_id=1),
-        Space(id=2, name="Office", storey="First floor", storey_id=2, building="Forum", building_id=1),
-    ]
-    devices = [Device(id="meter", name="m", space_id=1), Device(id="device-2", name="d", space_id=2)]
-    points = [point(1, "Electric_Power_Sensor", device="meter"), point(2, "CO2_Sensor", device="device-2")]
-    points[1] = points[1].model_copy(update={"unit": "ppm"})
-    levels: list[Level] = ["building", "storey", "space"]
-    for measured, opened in ((points, "Office"), (points[:1], "Plant")):
-        estate = Estate(tuple(rooms_of(spaces, devices, measured)))
-        (room,) = asked_place(estate, levels, ["building", "space"]).rooms
-        assert room.name == opened
