@@ -65,8 +65,8 @@ def test_comfort_tells_the_rooms_the_worst_first_and_the_hours_of_one(anna: Page
     platform.counts.clear()
     anna.goto(f"{ui.url}/comfort")
     # Of 200 judged hours a room: 4 + 26 + 48 + 70 out of band.
-    number(anna, "Out of band", "18.5 %", "148 of 800 occupied hours")
-    number(anna, "Too much CO₂", "13.0 %", "52 of 400 occupied hours")
+    number(anna, "Out of band", "18.5 %", "148 of 800 occupied hours judged")
+    number(anna, "Too much CO₂", "13.0 %", "52 of 400 occupied hours judged")
     number(anna, "Rooms that overheat", "1")
     expect(anna.locator(CHART)).to_have_count(2, timeout=SOON)
     rooms = [row[0] for row in cells(anna, 0)]

@@ -200,7 +200,7 @@ def test_two_people_see_the_rooms_of_their_own_tenant_and_the_values_of_the_api(
     anna.get_by_role("button", name="Add an app").click()
     expect(anna.get_by_role("img", name="QR code of the key below")).to_be_visible()
     take(anna, "account")
-    anna.get_by_role("link", name="Rooms").click()
+    anna.get_by_role("link", name="Analytics").click()
     expect(anna.get_by_text("Needs attention")).to_be_visible(timeout=SOON)
     for context in windows.values():
         context.close()

@@ -347,6 +347,7 @@ def test_the_week_beside_its_days(http: httpx.Client, forum: Forum):
     assert (mine["name"], mine["rank"], mine["change"]) == ("Forum", 1, pytest.approx(0.0))
     assert mine["now"]["per_area"] == pytest.approx(0.168)
     assert mine["before"]["starting"] == "2025-10-21T22:00:00Z"
+    assert mine["now"]["currency"] == "EUR"
     assert (other["name"], other["rank"], other["now"]["consumption"]) == ("House", None, None)
     sunday = {"against_from": "2025-10-26T00:00:00+02:00", "against_to": "2025-10-27T00:00:00+01:00"}
     assert ask(http, "/comparison", **asked, **sunday)["buildings"][0]["change"] == pytest.approx(0.68)

@@ -117,6 +117,7 @@ def _of_period(
             cooling_degree_days=cooling,
             per_area_and_heating_degree_day=per_area / heating if per_area is not None and heating else None,
             cost=cost.total if cost else None,
+            currency=cost.currency if cost else None,
             co2e=emissions.co2e if emissions else None,
             completeness=sum_.completeness,
         )

@@ -417,6 +417,7 @@ class PeriodOfBuilding(BaseModel):
     cooling_degree_days: float | None = Field(description="K·d")
     per_area_and_heating_degree_day: float | None = Field(description="kWh/(m²·K·d).")
     cost: float | None
+    currency: str | None = Field(description="Of the cost; null where there is none.")
     co2e: float | None = Field(description="kg.")
     completeness: Completeness
 
