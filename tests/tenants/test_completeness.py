@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
-from insula_tenants.analytics.completeness import Completeness, completeness_of, together
+from insula_tenants.analytics.cadence import Cadence
+from insula_tenants.analytics.completeness import Completeness, complete, completeness_of, together
 from insula_tenants.analytics.measured import Where, find_points
 from insula_tenants.database import AsyncDatabases
+from insula_tenants.telemetry.buckets import microseconds
+from insula_tenants.telemetry.digests import Digests
 from tests.conftest import Deployment
 from tests.tenants.reading import NOTHING, House
 
@@ -107,6 +111,27 @@ def test_nothing_is_expected_of_the_future(house: House):
     found = asyncio.run(ask(house, now - timedelta(hours=1), now + timedelta(hours=5)))
     assert found["whole"].expected == pytest.approx(60, abs=1)
     assert asyncio.run(ask(house, now + DAY, now + 2 * DAY))["whole"] == Completeness(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "counts", "expected", "present"),
+    [
+        (3600, [25, 23, 24, 24], 96, 96),  # a reading that came a second before midnight
+        (3600, [25, 25, 25, 25, 25, 0, 25, 25], 192, 170),  # a day of silence, and one more on all others
+        (86_400, [2, 2, 2, 0, 0, 0], 6, 4),  # no day is twice as good
+        (86_400, [0, 2, 1, 1, 0, 2], 6, 6),  # about midnight
+        (7 * 86_400, [0, 0, 1, *[0] * 6, 1, *[0] * 6, 1, *[0] * 4, 1], 3, 3),
+        (7 * 86_400, [1, 1, 1, 1, *[0] * 24], 4, 2),  # a week's four at once, and three weeks of silence
+    ],
+)
+def test_a_day_with_too_many_hides_none_without(seconds: int, counts: list[int], expected: int, present: int):
+    begins = np.array([microseconds(DAY0 + place * DAY) for place, count in enumerate(counts) if count])
+    some = np.array([count for count in counts if count])
+    values = np.zeros(len(some))
+    digests = Digests(begins, some, values, values, begins, begins)
+    cadence = Cadence(seconds, "stated", 0, 2**62)
+    ending = microseconds(DAY0 + len(counts) * DAY)
+    assert complete(digests, cadence, microseconds(DAY0), ending) == Completeness(expected, present)
 
 
 def test_together_they_are_one():
