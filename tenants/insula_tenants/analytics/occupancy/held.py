@@ -1,16 +1,40 @@
-"""For how long what somebody's coming or going reported is believed. Pure."""
+"""For how long what somebody's coming or going reported is believed."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
+import numpy as np
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
+from insula_tenants.analytics.cadence import Cadence
 from insula_tenants.analytics.series import Series
 from insula_tenants.telemetry.buckets import DAY, Microseconds
-from insula_tenants.telemetry.digests import Digests
+from insula_tenants.telemetry.digests import Digests, read_digests
 
 LONGEST = DAY
 """Microseconds for which presence holds without another reading, as data quality has it of a stuck sensor.
 Absence holds on: a room may stay empty for long."""
+
+
+async def read_held(
+    connection: AsyncConnection[DictRow],
+    shares: Mapping[int, Series],
+    starting: datetime,
+    digests: Mapping[int, Digests],
+    cadences: Mapping[int, Cadence],
+) -> dict[int, Series]:
+    """The buckets of sensors that report events, by point, as far as `held` believes them.
+
+    `shares` are their means over time. `digests` are of the days from `starting` on.
+    """
+    shortly = (starting - timedelta(microseconds=LONGEST), starting)
+    before = (await read_digests(connection, list(shares), [shortly], timedelta(days=1))).digests
+    return {
+        point: held(one, before[point], digests[point], cadences[point].ends) for point, one in shares.items()
+    }
 
 
 def held(shares: Series, before: Digests, during: Digests, gone: Microseconds) -> Series:

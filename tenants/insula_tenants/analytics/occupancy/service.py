@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 from insula_tenants.analytics.cadence import cadences_of
 from insula_tenants.analytics.completeness import Completeness, complete
 from insula_tenants.analytics.measured import MeasuredPoint
-from insula_tenants.analytics.occupancy.held import LONGEST, held
+from insula_tenants.analytics.occupancy.held import read_held
 from insula_tenants.analytics.occupancy.judgement import INFERRED_FROM, TELLING, Buckets, SpaceUse, judge
 from insula_tenants.analytics.occupancy.use import Times, clock_of
 from insula_tenants.analytics.quantities import Quantity
@@ -71,7 +71,7 @@ async def read_use(
     read_points = [
         point for point in telling if len(digested.digests[point.id]) or cadences[point.id].source == "events"
     ]
-    # What reports when somebody comes or goes holds until it reports again (`held`); others are read again
+    # What reports when somebody comes or goes holds until it reports again (`held.py`); others are read again
     # and again.
     events = [
         point.id
@@ -93,12 +93,7 @@ async def read_use(
     beside = await _load(connection, compared, since, grid.last, width, "mean")
     seen = await _load(connection, events, grid.starting, grid.ending, width, "time_weighted_mean")
     peaks = await _load(connection, counters, grid.starting, grid.ending, width, "max")
-    shortly = (instant(begins - LONGEST), instant(begins))
-    before = (await read_digests(connection, events, [shortly], timedelta(days=1))).digests
-    told = {
-        point: held(one, before[point], digested.digests[point], cadences[point].ends)
-        for point, one in seen.series.items()
-    }
+    told = await read_held(connection, seen.series, starting, digested.digests, cadences)
     series = {**loaded.series, **beside.series, **told}
     judged = await asyncio.to_thread(_judged, spaces, telling, grid, series, peaks.series, completeness)
     return Uses(judged, width, digested.complete_until if telling else ending)
