@@ -214,7 +214,7 @@ async def get_comparison(
     asked: Asked,
     against_from: Annotated[
         AwareDatetime | None,
-        Query(description="Where the period to compare with begins; without it: as long, directly before."),
+        Query(description="Where the other period begins; without it: just before, as long as what is over."),
     ] = None,
     against_to: Annotated[AwareDatetime | None, Query(description="Where it ends; not included.")] = None,
     carrier: WhichCarrier = "electricity",
