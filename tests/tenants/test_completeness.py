@@ -35,6 +35,7 @@ FROM (VALUES
     ('clock', 'slow', NULL, NULL, 600, '2025-01-01'),
     ('clock', 'presence', 'Occupancy_Sensor', '{free,occupied}', NULL, '2025-01-01'),
     ('clock', 'new', NULL, NULL, NULL, '2026-03-05T12:00Z'),
+    ('clock', 'brought', NULL, NULL, NULL, '2026-05-01'),
     ('clock', 'dead', NULL, NULL, NULL, '2025-01-01'),
     ('door', 'door', 'Contact_Sensor', '{closed,open}', NULL, '2025-01-01'),
     ('quiet', 'unsaid', NULL, NULL, NULL, '2025-01-01')
@@ -54,6 +55,8 @@ def readings() -> Iterator[tuple[str, datetime]]:
         yield "presence", at + timedelta(seconds=7)
         if at >= DAY0 + 3.5 * DAY:
             yield "new", at
+        if minute // 1440 in {0, 2}:
+            yield "brought", at
         if minute % 5 == 0 and minute != 1000:
             yield "unsaid", at
     for hour in (1, 1.01, 3, 3.2, 9, 9.1, 9.11, 30, 31, 55, 55.2, 80, 80.5):
@@ -104,6 +107,22 @@ def test_a_part_of_a_day_is_counted_by_the_minute(house: House):
     found = asyncio.run(ask(house, DAY0 + 590 * MINUTE, DAY0 + 610 * MINUTE))
     assert found["lacking"] == Completeness(20, 10)
     assert found["whole"] == Completeness(20, 20)
+
+
+def test_what_was_brought_in_is_expected_from_its_first_reading_on(house: House):
+    """Of a point that was made in May, the second and the fourth day of March are missing."""
+    house.reach(END)
+    found = [
+        asyncio.run(ask(house, DAY0 + begin * DAY, DAY0 + end * DAY))["brought"]
+        for begin, end in ((-3, 4), (0, 4), (1, 2), (1, 4), (3, 4))
+    ]
+    assert found == [
+        Completeness(5760, 2880),
+        Completeness(5760, 2880),
+        Completeness(1440, 0),
+        Completeness(4320, 1440),
+        Completeness(1440, 0),
+    ]
 
 
 def test_nothing_is_expected_of_the_future(house: House):
