@@ -40,6 +40,12 @@ READINGS: dict[str, list[tuple[datetime, float]]] = {
     "co2": [(at, value) for at, value in day(900.0, 1700.0) if at - MIDNIGHT not in GAP],
     # From 19 to 21, and once in the night.
     "presence": [(at, float(38 <= place < 42 or place == 4)) for place, (at, _) in enumerate(day(0.0, 0.0))],
+    # Of a sensor that reports events: somebody came at half past eight in the evening, and went at eleven.
+    "motion": [
+        (MIDNIGHT - timedelta(hours=1), 0.0),
+        (MIDNIGHT + timedelta(hours=20.5), 1.0),
+        (MIDNIGHT + timedelta(hours=23), 0.0),
+    ],
     "office-co2": list(day(500.0, 500.0)),
     "outdoor": [(MIDNIGHT - timedelta(hours=hour), 12.0) for hour in range(-23, 8 * 24)],
 }
@@ -57,6 +63,8 @@ def spaces(deployment: Deployment) -> dict[str, int]:
         _device(session, found["Meeting room"], ("presence", "Occupancy_Sensor", None))
         _device(session, found["Office"], ("office-co2", CO2, "ppm"), ("lost", TEMPERATURE, "lux"))
         _device(session, found["Archive"], ("silent", TEMPERATURE, "degC"))
+        motion = NewPoint("motion", "Motion_Sensor", states=("still", "moving"))
+        create_device(session, "motion", name="Motion", space_id=found["Archive"], points=[motion])
         _device(session, found["Roof"], ("outdoor", "Outside_Air_Temperature_Sensor", "degC"))
         points = {point.name: point.id for point in list_points(session)}
     batch = TenantBatch(context)
@@ -161,8 +169,10 @@ def test_odd_sensors_are_told_of(live: Live, token: str, spaces: dict[str, int])
 
 def test_who_was_there_says_which_hours_count(live: Live, token: str, spaces: dict[str, int]):
     found = ask(live, token, "&occupied=measured")
-    room, office = found["Meeting room"], found["Office"]
+    room, office, archive = found["Meeting room"], found["Office"], found["Archive"]
     assert (room["occupied_by"], room["hours"]) == ("measured", 3)
+    assert (archive["occupied_by"], archive["hours"]) == ("measured", 3), "from 20 to 23 o'clock"
+    assert not [one for one in archive["assumed"] if one["what"] == "occupied_hours"]
     assert room["temperature"]["by_category"]["beyond"] == 2
     assert (office["occupied_by"], office["hours"]) == ("schedule", 10)
     assert [one["hours"] for one in office["assumed"] if one["what"] == "occupied_hours"] == [10]

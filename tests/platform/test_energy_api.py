@@ -349,12 +349,55 @@ def test_the_week_beside_its_days(http: httpx.Client, forum: Forum):
     assert mine["before"]["starting"] == "2025-10-21T22:00:00Z"
     assert mine["now"]["currency"] == "EUR"
     assert (other["name"], other["rank"], other["now"]["consumption"]) == ("House", None, None)
+    assert (mine["whole"], other["whole"]) == (True, False), "of which nothing is known then"
     sunday = {"against_from": "2025-10-26T00:00:00+02:00", "against_to": "2025-10-27T00:00:00+01:00"}
     assert ask(http, "/comparison", **asked, **sunday)["buildings"][0]["change"] == pytest.approx(0.68)
     half = http.get(
         f"{ACME}/analytics/energy/comparison", params=asked | {"against_from": sunday["against_from"]}
     )
     assert half.status_code == 422
+
+
+def test_what_is_not_over_is_compared_with_as_long_a_time(http: httpx.Client):
+    now = datetime.now(UTC)
+    starting = now - timedelta(days=2)
+    asked = {"from": starting.isoformat(), "to": (now + timedelta(days=28)).isoformat()}
+    for one in ask(http, "/comparison", **asked)["buildings"]:
+        before, shown = (
+            [datetime.fromisoformat(one[period][end]) for end in ("starting", "ending")]
+            for period in ("before", "now")
+        )
+        assert shown[1] - shown[0] == before[1] - before[0] < timedelta(days=2, hours=1)
+    asked = {"from": (now + timedelta(days=1)).isoformat(), "to": (now + timedelta(days=2)).isoformat()}
+    assert [one["change"] for one in ask(http, "/comparison", **asked)["buildings"]] == [None, None]
+
+
+def test_a_new_meter_is_no_growth(http: httpx.Client, deployment: Deployment, forum: Forum):
+    context = deployment.acme
+    with deployment.databases.tenant(context) as session:
+        annex = space_of(session, "Brussels", "Annex", "Ground floor", 0, "Shed", 10.0)
+        storey = session.get_one(Space, annex).storey_id
+        building = session.get_one(Storey, storey).building_id
+        counters = [
+            NewPoint(name, "Electrical_Energy_Usage_Sensor", "kWh", "counter") for name in ("old", "new")
+        ]
+        create_device(session, "annex", name="Annex", space_id=annex, points=counters)
+        points = {point.name: point.id for point in list_points(session, device="annex")}
+        for name, place in (("old", {"building_id": building}), ("new", {"space_id": annex})):
+            add_meter(session, NewMeter(name, "electricity", points[name], **place))
+    days = [MONDAY.astimezone(UTC) + timedelta(days=day) for day in range(3)]
+    counted = {(points["old"], at(time)): 24.0 * place for place, time in enumerate(days)}
+    asked = {"from": days[1].isoformat(), "to": days[2].isoformat(), "building": building}
+    store(deployment, context, counted)
+    (silent,) = ask(http, "/comparison", **asked)["buildings"]
+    assert (silent["now"]["consumption"], silent["now"]["per_area"]) == (24, None), "one counted nothing"
+    assert (silent["change"], silent["whole"], silent["rank"]) == (0, False, None)
+    store(
+        deployment, context, {(points["new"], at(time)): 6.0 * place for place, time in enumerate(days[1:])}
+    )
+    (grown,) = ask(http, "/comparison", **asked)["buildings"]
+    assert (grown["now"]["consumption"], grown["before"]["consumption"]) == (30, 24)
+    assert (grown["change"], grown["whole"]) == (None, True)
 
 
 def test_who_has_one_space_sees_what_measures_that_alone(http: httpx.Client, live: Live, forum: Forum):

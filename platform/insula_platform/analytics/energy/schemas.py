@@ -433,7 +433,9 @@ class BuildingComparison(BaseModel):
     area: float | None
     now: PeriodOfBuilding
     before: PeriodOfBuilding
-    change: float | None = Field(description="Of the consumption, relative to before: -0.1 is 10 % less.")
+    change: float | None = Field(
+        description="Of consumption, relative to before: -0.1 is 10 % less. Null if other meters counted."
+    )
     change_per_degree_day: float | None = Field(
         description="The same of the consumption by heating degree day, for carriers that heat."
     )
