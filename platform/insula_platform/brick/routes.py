@@ -96,7 +96,7 @@ def get_brick(
 @router.post(
     "/brick",
     openapi_extra={"requestBody": {"required": True, "content": _GRAPHS}},
-    responses=problem_responses(413) | problems_of(UnknownFormat, TooManyUploads),
+    responses=problem_responses(409, 413) | problems_of(UnknownFormat, TooManyUploads),
 )
 async def post_brick(
     access: Writer, platform: CurrentPlatform, request: Request, dry_run: DryRun = False
@@ -113,7 +113,7 @@ async def post_brick(
 @router.post(
     "/haystack",
     openapi_extra={"requestBody": {"required": True, "content": _GRID}},
-    responses=problem_responses(413) | problems_of(UnknownFormat, TooManyUploads),
+    responses=problem_responses(409, 413) | problems_of(UnknownFormat, TooManyUploads),
 )
 async def post_haystack(
     access: Writer, platform: CurrentPlatform, request: Request, dry_run: DryRun = False
