@@ -191,4 +191,8 @@ def test_the_table_of_devices_has_a_row_for_each_the_worst_first():
 
 
 def test_a_name_with_markdown_in_it_is_shown_as_it_is():
-    assert plain("Room *1* [x](http://evil) :red[!]") == r"Room \*1\* \[x\]\(http\://evil\) \:red\[\!\]"
+    shown = plain("Room *1* [x](http://evil) :red[!] me@www.evil.example")
+    assert shown.replace("\u2060", "") == (
+        r"Room \*1\* \[x\]\(http\://evil\) \:red\[\!\] me@www\.evil\.example"
+    )
+    assert shown.count("\u2060") == 3, "an address is no link"

@@ -411,7 +411,18 @@ def test_who_has_one_space_sees_what_measures_that_alone(http: httpx.Client, liv
         assert [one["name"] for one in answer["meters"]] == ["Hall"]
         assert answer["buildings"] == []
         assert [one["name"] for one in answer["storeys"]] == ["Ground floor"], "which has that space alone"
-        assert [one["id"] for one in client.get(f"{ACME}/meters").json()["items"]] == [forum.meters["hall"]]
+        assert answer["meters"][0]["submeter_of"] is None, "the meter above is out of sight"
+        assert answer["meters"][0]["cost"]["standing"] == 0, "and it is no main meter for that"
+        hall = client.get(f"{ACME}/meters/{forum.meters['hall']}")
+        assert client.get(f"{ACME}/meters").json()["items"] == [hall.json()]
+        assert (hall.json()["id"], hall.json()["submeter_of"]) == (forum.meters["hall"], None)
+        kept = client.patch(
+            f"{ACME}/meters/{forum.meters['hall']}",
+            json={"name": "Hall", "submeter_of": None},
+            headers={"If-Match": hall.headers["etag"]},
+        )
+        assert (kept.status_code, kept.json()) == (200, hall.json())
+        assert http.get(f"{ACME}/meters/{forum.meters['hall']}").json()["submeter_of"] == forum.meters["main"]
         url = f"{ACME}/meters/{forum.meters['main']}"
         for refused in (
             client.get(url),
