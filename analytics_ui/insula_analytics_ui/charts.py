@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd  # type: ignore[import-untyped] # ships no type information
 
+from insula_analytics_ui.axes import number_labels
 from insula_analytics_ui.theme import BLUISH_GREEN, GREY
 from insula_analytics_ui.times import milliseconds
 from insula_analytics_ui.words import _
@@ -126,6 +127,7 @@ def _value_axis(unit: str) -> Spec:
         "scale": {"zero": False, "nice": False, "padding": 8, "range": [LINES_HEIGHT, 0]},
         "axis": {
             "tickCount": 4,
+            "labelExpr": number_labels(),
             "domain": False,
             "ticks": False,
             "minExtent": GUTTER,

@@ -29,7 +29,7 @@ class Comfort:
 
 
 COMFORTABLE = Comfort(N_("comfortable"), BLUISH_GREEN, 0)
-UNKNOWN = Comfort(N_("not measured"), GREY, 1)
+UNKNOWN = Comfort(N_("without comfort sensor"), GREY, 1)
 NO_NEWS = Comfort(N_("no recent value"), GREY, 2)
 STUFFY = Comfort(N_("stuffy"), REDDISH_PURPLE, 3)
 COLD = Comfort(N_("cold"), BLUE, 4)

@@ -6,8 +6,10 @@ person may read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import httpx
 from starlette.concurrency import run_in_threadpool
@@ -18,11 +20,14 @@ from starlette.routing import Route
 from insula_analytics_ui.api.client import Api, Query, refusal
 from insula_analytics_ui.backend import Backend
 from insula_analytics_ui.cookies import cookie_value, session_cookie
-from insula_analytics_ui.errors import PlatformAway, SessionEnded, UiError
+from insula_analytics_ui.errors import ApiRefused, PlatformAway, SessionEnded, UiError
 from insula_analytics_ui.notice import notice
+from insula_analytics_ui.sessions import Session
 from insula_analytics_ui.words import _
 
 FORMATS = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+ASKED_AT_ONCE = 4
+"""Files of a tenant that may wait for the API's answer at a time."""
 PARAMETERS = frozenset({"point", "from", "to", "bucket", "aggregate", "time_zone"})
 
 
@@ -31,6 +36,8 @@ class Files:
     """The route, and what it needs."""
 
     backend: Backend
+    _asked: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    """By tenant, those that the API has not answered yet. Used in the event loop alone."""
 
     def routes(self) -> list[Route]:
         """One route for each format."""
@@ -48,7 +55,9 @@ class Files:
                 url="/explorer",
             )
         try:
-            answer = await run_in_threadpool(self._ask, request, media_type)
+            session = self._session(request)
+            with self._one_more(session):
+                answer = await run_in_threadpool(self._ask, session, request, media_type)
         except UiError as error:
             status = 401 if isinstance(error, SessionEnded) else getattr(error, "status", 503)
             return notice(
@@ -61,12 +70,31 @@ class Files:
                 headers[kept] = answer.headers[kept]
         return StreamingResponse(_pieces(answer), media_type=media_type, headers=headers)
 
-    def _ask(self, request: Request, media_type: str) -> httpx.Response:
-        """The API's answer, its body not yet read."""
+    def _session(self, request: Request) -> Session:
         cookie = cookie_value(request.scope, session_cookie(self.backend.settings))
         session = self.backend.sessions.find(cookie)
         if session is None:
             raise SessionEnded
+        return session
+
+    @contextmanager
+    def _one_more(self, session: Session) -> Iterator[None]:
+        """A place for one more file that waits for the API's answer: each holds a thread, of all's."""
+        tenant = session.person.tenant
+        if self._asked[tenant] >= ASKED_AT_ONCE:
+            raise ApiRefused(
+                429, _("Your tenant asks too much at once."), _("Take the file when the others have begun.")
+            )
+        self._asked[tenant] += 1
+        try:
+            yield
+        finally:
+            self._asked[tenant] -= 1
+            if not self._asked[tenant]:
+                del self._asked[tenant]
+
+    def _ask(self, session: Session, request: Request, media_type: str) -> httpx.Response:
+        """The API's answer, its body not yet read."""
         api = Api(self.backend, session)
         asked: Query = [
             (name, value) for name, value in request.query_params.multi_items() if name in PARAMETERS

@@ -58,6 +58,11 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
+        if path == "/overview":
+            # The page that opens first has no name at Streamlit, which calls this one not found.
+            query = scope["query_string"].decode("latin-1")
+            await RedirectResponse(f"/?{query}" if query else "/", 307)(scope, receive, send)
+            return
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX) or self._session(scope):
             await self._app(scope, receive, send)
             return

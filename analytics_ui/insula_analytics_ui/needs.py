@@ -9,11 +9,11 @@ from datetime import datetime
 from insula_analytics_ui.api.attention import Finding, PlaceQuality, Today
 from insula_analytics_ui.api.readings import Latest
 from insula_analytics_ui.comfort_now import NO_NEWS, comfort_of, somebody_in, told_by
-from insula_analytics_ui.freshness import device_state
+from insula_analytics_ui.freshness import NEVER_SEEN, SILENT, device_state
 from insula_analytics_ui.places import UNPLACED, Estate, Room
 from insula_analytics_ui.quantities import quantity, unit, value_text
 from insula_analytics_ui.theme import BLUE, ORANGE, REDDISH_PURPLE, VERMILLION
-from insula_analytics_ui.times import age_text
+from insula_analytics_ui.times import age_text, working_hours
 from insula_analytics_ui.words import N_, _, ngettext, number_text, share_text
 
 COMPLETE_ENOUGH = 0.95
@@ -49,12 +49,11 @@ class Need:
 
 
 def uncomfortable(rooms: Iterable[Room], found: Mapping[int, Latest], now: datetime) -> list[Need]:
-    """The rooms out of comfort at this moment. One that is known to be empty is nobody's discomfort."""
-    judged = [
-        (comfort_of(room.points, found, now), room)
-        for room in rooms
-        if somebody_in(room.points, found, now) is not False
-    ]
+    """The rooms out of comfort while somebody is in them: at night an empty room may well be cold.
+
+    Where no sensor tells whether somebody is, people are taken to be there in the building's working hours.
+    """
+    judged = [(comfort_of(room.points, found, now), room) for room in rooms if _in_use(room, found, now)]
     needs = []
     for comfort, room in sorted(judged, key=lambda each: -each[0].rank):
         if comfort.rank <= NO_NEWS.rank:
@@ -74,6 +73,11 @@ def uncomfortable(rooms: Iterable[Room], found: Mapping[int, Latest], now: datet
     return needs
 
 
+def _in_use(room: Room, found: Mapping[int, Latest], now: datetime) -> bool:
+    somebody = somebody_in(room.points, found, now)
+    return working_hours(now.astimezone(room.zone)) if somebody is None else somebody
+
+
 def silent(rooms: Iterable[Room], now: datetime) -> list[Need]:
     """The devices that say nothing, those of a room together."""
     needs = []
@@ -89,7 +93,8 @@ def silent(rooms: Iterable[Room], now: datetime) -> list[Need]:
         since = " · " + _("for {age}").format(age=age_text(last, now)) if last else ""
         where = room.name if room.space.id == UNPLACED.id else f"{room.name} · {room.building}"
         query = {"find": room.space.name} if len(quiet) > 1 else {"device": quiet[0].id}
-        needs.append(Need(_("silent"), VERMILLION, f"{names}{since}", where, "devices", query))
+        state = SILENT if last else NEVER_SEEN
+        needs.append(Need(_(state.word), state.colour, f"{names}{since}", where, "devices", query))
     return needs
 
 

@@ -156,15 +156,22 @@ def labels(points: Sequence[Point], devices: Mapping[str, Device] | None = None)
 
 
 def _walk(spaces: Collection[Space]) -> list[Space]:
-    """Spaces by site, building, storey (in the order they were made), and Room 2 before Room 10."""
-    storeys: dict[tuple[str | None, str | None], int] = {}
+    """Spaces by site, building, storey from the lowest up, and Room 2 before Room 10.
+
+    The platform answers them by the level of their storey.
+    """
+    storeys: dict[str, int] = {}
     for space in spaces:
-        storey = (space.building, space.storey)
-        storeys[storey] = min(space.id, storeys.get(storey, space.id))
+        storeys.setdefault(_storey_of(space), len(storeys))
 
     def order(space: Space) -> tuple[str, str, int, list[tuple[int, str]]]:
         parts = [part for part in re.split(r"(\d+)", space.name.casefold()) if part]
         name = [(int(part), "") if part.isdigit() else (0, part) for part in parts]
-        return space.site or "", space.building or "", storeys[space.building, space.storey], name
+        return space.site or "", space.building or "", storeys[_storey_of(space)], name
 
     return sorted(spaces, key=order)
+
+
+def _storey_of(space: Space) -> str:
+    """A storey among those of all buildings; two of a building may have one name."""
+    return f"{building_key(space)}/{storey_key(space)}"

@@ -6,6 +6,7 @@ A page adds its parts as it draws them; the file is made when somebody asks for 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,6 +90,11 @@ class Report:
     def add(self, name: str, part: Part) -> None:
         """Take a part in, in place of the one of that name when it was there."""
         self.parts[name] = part
+
+    def file_name(self, at: datetime) -> str:
+        """What to call the file, made at this local time: `insula-Acme-Comfort-2026-11-23.html`."""
+        words = "-".join(re.findall(r"\w+", f"{self.tenant} {self.title}"))
+        return f"insula-{words}-{at:%Y-%m-%d}.html"
 
     def html(self, at: datetime) -> str:
         """The file, made at this local time."""

@@ -35,6 +35,15 @@ MARKS = 9
 """Marks that a time axis has at most, so that their labels stand apart."""
 
 
+WORK_DAYS, WORK_HOURS = range(5), range(8, 18)
+"""Monday to Friday, 8:00 to 18:00: when people are taken to be there, as the API's comfort takes it."""
+
+
+def working_hours(local: datetime) -> bool:
+    """Whether this time of a building's clock is in its working hours."""
+    return local.weekday() in WORK_DAYS and local.hour in WORK_HOURS
+
+
 def milliseconds(time: datetime) -> float:
     """An instant as charts take it."""
     return time.timestamp() * MILLISECONDS

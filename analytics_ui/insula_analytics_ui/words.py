@@ -82,7 +82,7 @@ def preferred(accepted: str | None) -> str:
 
 def number_text(value: float, decimals: int) -> str:
     """A number as people write it in their language: `12 346`, `−3.2`, in French `−3,2`."""
-    text = f"{value:,.{decimals}f}".replace(",", _THIN_SPACE).replace("-", _MINUS)
+    text = f"{round(value, decimals) + 0.0:,.{decimals}f}".replace(",", _THIN_SPACE).replace("-", _MINUS)
     return text.replace(".", ",") if language() == "fr" else text
 
 

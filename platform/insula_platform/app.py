@@ -25,6 +25,7 @@ from insula_platform.analytics.energy.tariff_routes import router as tariffs
 from insula_platform.analytics.forecasts.routes import router as forecasts
 from insula_platform.analytics.occupancy.routes import router as occupancy
 from insula_platform.analytics.quality.routes import router as data_quality
+from insula_platform.analytics.turns import Turns
 from insula_platform.api_keys.routes import router as api_keys
 from insula_platform.audit.routes import router as audit
 from insula_platform.backfill.routes import router as backfill
@@ -154,6 +155,7 @@ def create_app(settings: PlatformSettings) -> FastAPI:
             rate_limiter=RateLimiter(),
             meter=meter,
             uploads=Uploads(),
+            turns=Turns(),
             federation=federation(settings),
             refusals=refusals,
         )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from insula_platform.analytics.turns import Turns
 from insula_platform.backfill.uploads import Uploads
 from insula_platform.federation.state import Federation
 from insula_platform.link import BrokerLink
@@ -42,6 +43,7 @@ class Platform:
     rate_limiter: RateLimiter
     meter: Meter
     uploads: Uploads
+    turns: Turns
     federation: Federation
     refusals: Refusals
     """What this process refused devices, as a broker that asks over HTTP; not yet written down."""

@@ -519,6 +519,7 @@ class FakeAnalytics:
                 "cooling_degree_days": 0.0,
                 "per_area_and_heating_degree_day": None,
                 "cost": consumption / 4,
+                "currency": "EUR",
                 "co2e": consumption / 5,
                 "completeness": completeness(0.99),
             }

@@ -176,6 +176,8 @@ class FakePlatform:
     def api(self, request: Request) -> Response:
         what = request.url.path.rpartition("/")[2]
         self.counts[what] += 1
+        if held := self.faults.get("held"):
+            held.wait(20)
         if status := self.faults.get("api_status"):
             return JSONResponse({"type": "about:blank", "title": "No", "detail": "It cannot be done"}, status)
         person = self._bearer(request)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.analytics_ui.fake_platform import ANNA, GIL, FakePlatform, running_platform
+from tests.analytics_ui.fake_platform import ANNA, BUILDINGS, GIL, FakePlatform, running_platform
 from tests.analytics_ui.on_page import CHART, cells, number
 from tests.analytics_ui.ui_process import SOON, UiProcess, visit
 from tests.servers.programs import chromium
@@ -49,8 +50,8 @@ def test_comfort_tells_the_rooms_the_worst_first_and_the_hours_of_one(anna: Page
     platform.counts.clear()
     anna.goto(f"{ui.url}/comfort")
     # Of 200 judged hours a room: 4 + 26 + 48 + 70 out of band.
-    number(anna, "Out of band", "18.5 %", "148 of 800 occupied hours")
-    number(anna, "Too much CO₂", "13.0 %", "52 of 400 occupied hours")
+    number(anna, "Out of band", "18.5 %", "148 of 800 occupied hours judged")
+    number(anna, "Too much CO₂", "13.0 %", "52 of 400 occupied hours judged")
     number(anna, "Rooms that overheat", "1")
     expect(anna.locator(CHART)).to_have_count(2, timeout=SOON)
     rooms = [row[0] for row in cells(anna, 0)]
@@ -163,3 +164,27 @@ def test_another_tenant_is_told_what_is_missing_and_nothing_of_the_first(chromiu
     )
     assert "Forum" not in page.locator("body").inner_text()
     context.close()
+
+
+EVIL = "https://evil.example/"
+HOSTILE = f"[free]({EVIL}) ![x]({EVIL}i.png) $x$ :red[r] <img src={EVIL}j.png onerror=alert(1)> '\"{{x}}"
+
+
+@pytest.mark.parametrize("path", ["building", "occupancy"])
+def test_names_are_text_whatever_they_say(anna: Page, ui: UiProcess, monkeypatch, path: str):
+    """Who may name a room writes no link, picture or script into what others see."""
+    acme = BUILDINGS["acme"]
+    rooms = [(f"{name} {HOSTILE}", f"{storey} {HOSTILE}") for name, storey in acme.rooms]
+    monkeypatch.setitem(BUILDINGS, "acme", replace(acme, name=HOSTILE, rooms=tuple(rooms)))
+    page = anna.context.new_page()
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    page.on("dialog", lambda dialog: fetched.append(dialog.message))
+    page.goto(f"{ui.url}/{path}")
+    last = {"building": "Meeting room 2", "occupancy": "The model that inferred the use of Meeting room 1"}
+    named = re.compile(re.escape(f"{last[path]} [free](https://"))
+    expect(page.get_by_text(named).last).to_be_attached(timeout=SOON)
+    found = page.locator(f"[href*='{EVIL}'], [src*='{EVIL}'], .katex")
+    assert [one.evaluate("node => node.outerHTML") for one in found.all()] == []
+    assert [url for url in fetched if EVIL in url or url == "1"] == []
+    page.close()

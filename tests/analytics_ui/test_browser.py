@@ -144,7 +144,7 @@ def test_a_campus_has_its_buildings_to_choose_from_and_a_tile_for_every_room(ui,
     page.get_by_role("option", name="Tower").click()
     expect(page.locator(".in-tile")).to_have_count(16, timeout=SOON)
     expect(page.locator(".in-storey h3")).to_have_text(
-        ["Floor 0 7 rooms", "Floor 1 8 rooms", "Floor 2 1 room"]
+        ["Floor 2 1 room", "Floor 1 8 rooms", "Floor 0 7 rooms"]
     )
     page.get_by_role("combobox", name="Building").click()
     page.get_by_role("option", name="Annex").click()
@@ -187,6 +187,7 @@ def test_a_brush_looks_closer_and_the_files_are_of_what_is_shown(ui, platform, w
     rows = download.value.path().read_text().splitlines()
     assert rows[0] == "point,time,value"
     assert {row.split(",")[0] for row in rows[1:]} == {"120", "121"}
+    expect(page.get_by_text("In the column point: 120 = ")).to_be_visible()
     times = [row.split(",")[1] for row in rows[1:]]
     assert begin <= min(times)
     assert max(times) < end
@@ -202,7 +203,7 @@ def test_a_report_is_a_file_with_what_is_on_screen(ui, window):
     expect(page.locator(CHART)).to_have_count(2, timeout=SOON)
     with page.expect_download(timeout=SOON) as download:
         page.get_by_role("button", name="Report").click()
-    assert download.value.suggested_filename.endswith(".html")
+    assert re.fullmatch(r"insula-Acme-Room-\d{4}-\d\d-\d\d\.html", download.value.suggested_filename)
     report = context.new_page()
     asked: list[str] = []
     report.on("request", lambda request: asked.append(request.url))

@@ -70,6 +70,7 @@ def test_numbers_and_plurals_follow_the_language():
         assert share_text(0.99999) == "99,9\u202f%"
         assert ngettext("{number} room", "{number} rooms", 0).format(number=0) == "0 pièce"
     assert number_text(-12_345.6, 1) == "\u221212\u202f345.6"
+    assert number_text(-0.04, 1) == "0.0"
     assert share_text(1.0) == "100\u202f%"
     assert ngettext("{number} room", "{number} rooms", 0).format(number=0) == "0 rooms"
 

@@ -10,6 +10,7 @@ import pytest
 
 from insula_analytics_ui.api.energy import (
     Baseline,
+    BuildingPeriod,
     Consumption,
     CusumDay,
     Day,
@@ -43,7 +44,7 @@ from insula_analytics_ui.energy.data import (
 from insula_analytics_ui.energy.totals import totals
 from insula_analytics_ui.periods import between
 from insula_analytics_ui.views.energy_baseline import baseline_period
-from insula_analytics_ui.views.energy_comparison import earlier_period
+from insula_analytics_ui.views.energy_comparison import cost_text, earlier_period
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 HOUR = 3_600_000
@@ -109,6 +110,8 @@ def test_labels_stand_under_the_middle_of_columns_and_apart():
     assert len(marks) == 8
     noon = datetime(2026, 11, 2, 12, tzinfo=BRUSSELS)
     assert min(marks) == noon.timestamp() * 1000
+    year = consumption_rows(days(date(2025, 11, 20), 370), "month", BRUSSELS, ALWAYS, unit="kWh")
+    assert [*column_marks(year, "month", BRUSSELS).values()][:3] == ["Nov 2025", "Jan 2026", "Mar"]
     assert column_marks(consumption_rows([], "day", BRUSSELS, ALWAYS, unit="kWh"), "day", BRUSSELS) == {}
 
 
@@ -218,3 +221,9 @@ def test_charts_hold_their_numbers_whatever_is_missing():
         comparison_chart(comparison_rows([], per_area=True, unit="kWh/m²"), [], unit="kWh/m²", ink="#000"),
     ):
         assert chart.to_dict()["layer"]
+
+
+def test_a_cost_has_its_currency():
+    period = {"starting": datetime(2026, 11, 1, tzinfo=UTC), "ending": datetime(2026, 11, 2, tzinfo=UTC)}
+    assert cost_text(BuildingPeriod(**period, cost=1050.4, currency="CHF")) == "1\u202f050 CHF"
+    assert cost_text(BuildingPeriod(**period)) is None

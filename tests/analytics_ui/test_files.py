@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import httpx
 
+from insula_analytics_ui.files import ASKED_AT_ONCE
 from tests.analytics_ui.conftest import Ui
 from tests.analytics_ui.fake_platform import GIL, FakePlatform
+from tests.waiting import eventually
 
 PERIOD = "from=2026-11-20T06:00:00Z&to=2026-11-20T07:00:00Z&bucket=30m&aggregate=mean"
 
@@ -53,3 +58,26 @@ def test_what_the_api_refuses_is_told_in_words_and_in_the_browsers_language(ui: 
         assert 'lang="fr"' in answer.text
         assert "Votre rôle ne vous permet pas de lire ces données" in answer.text
         assert browser.get(f"/files/readings.xlsx?point=100&{PERIOD}").status_code == 404
+
+
+def test_who_asks_for_many_files_takes_nobodys_turn(ui: Ui, platform: FakePlatform):
+    """Each that waits for the API holds a thread, by which others sign in."""
+    answered = Event()
+    platform.counts.clear()
+    platform.faults["held"] = answered
+    path = f"/files/readings.csv?point=100&{PERIOD}"
+    with ui.browser() as anna, ui.browser() as gil, ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+        ui.sign_in(anna)
+        ui.sign_in(gil, GIL)
+        try:
+            asked = [threads.submit(anna.get, path, timeout=30) for _ in range(ASKED_AT_ONCE)]
+            eventually(lambda: platform.counts["readings"] == ASKED_AT_ONCE)
+            del platform.faults["held"]
+            refused = anna.get(path)
+            assert refused.status_code == 429
+            assert "Take the file when the others have begun." in refused.text
+            assert gil.get(path.replace("100", "5100")).status_code == 200
+        finally:
+            answered.set()
+        assert [each.result().status_code for each in asked] == [200] * ASKED_AT_ONCE
+        assert anna.get(path).status_code == 200

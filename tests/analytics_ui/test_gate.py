@@ -56,6 +56,12 @@ def test_a_page_is_served_with_a_session_and_leads_to_the_sign_in_without(ui: Ui
         assert ui.served == [path.partition("?")[0]]
 
 
+def test_the_page_that_opens_first_is_found_by_its_name_as_the_others_are(ui: Ui):
+    with ui.browser() as browser:
+        answer = browser.get("/overview?lang=fr")
+        assert (answer.status_code, answer.headers["location"]) == (307, "/?lang=fr")
+
+
 @pytest.mark.parametrize("path", INNER)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_pages_load_is_served_with_a_session_and_refused_without(ui: Ui, method: str, path: str):

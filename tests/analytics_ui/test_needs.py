@@ -55,10 +55,10 @@ def test_old_values_say_nothing_and_one_silent_sensor_does_not_silence_the_room(
     old, fresh = values((TEMPERATURE, 30.0), late=61), values((CO2, 500))
     assert comfort_of([TEMPERATURE, CO2], old | fresh, NOW).word == "comfortable"
     assert comfort_of([TEMPERATURE, CO2], old, NOW).word == "no recent value"
-    assert comfort_of([DOOR], values((DOOR, 1)), NOW).word == "not measured"
+    assert comfort_of([DOOR], values((DOOR, 1)), NOW).word == "without comfort sensor"
     assert comfort_of(
         [TEMPERATURE.model_copy(update={"unit": "degF"})], values((TEMPERATURE, 70)), NOW
-    ).word == ("not measured")
+    ).word == ("without comfort sensor")
 
 
 @pytest.fixture
@@ -139,6 +139,30 @@ def test_typical_is_the_mean_of_the_weeks_that_were_measured():
     }
     assert found[70][0].change == 0
     assert against_typical([]) == {}
+
+
+def test_devices_that_never_spoke_are_not_told_to_have_fallen_silent():
+    (room,) = rooms_of([], [Device(id="n", name="New")], [])
+    (need,) = silent([room], NOW)
+    assert (need.word, need.what) == ("never seen", "New")
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "day", "told"),
+    [(6, 59, 23, 0), (7, 0, 23, 1), (16, 59, 23, 1), (17, 0, 23, 0), (12, 0, 22, 0), (12, 0, 20, 1)],
+)
+def test_where_nothing_tells_whether_somebody_is_there_the_working_hours_of_the_building_do(
+    hour: int, minute: int, day: int, told: int
+):
+    # Of November 2026 in UTC, an hour behind Brussels; the 22nd is a Sunday.
+    now = datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+    (room,) = rooms_of(
+        [Space(id=7, name="Hall", building="Forum", time_zone="Europe/Brussels")],
+        [Device(id="t", name="T", space_id=7)],
+        [TEMPERATURE],
+    )
+    cold = {TEMPERATURE.id: Latest(point=TEMPERATURE.id, time=now, value=16.0)}
+    assert len(uncomfortable([room], cold, now)) == told
 
 
 def test_a_cold_room_that_is_known_to_be_empty_is_nobodys_discomfort():

@@ -91,3 +91,8 @@ def test_it_has_the_chart_as_svg_and_its_numbers_as_a_table(document: str):
 def test_a_part_that_was_drawn_again_is_there_once(document: str):
     assert "here" in document
     assert "gone" not in document
+
+
+def test_its_file_says_whose_it_is_and_of_which_page():
+    report = Report("Vue d\u2019ensemble", "", "", "Acme & Sons", "Anna", "fr", "")
+    assert report.file_name(MADE) == f"insula-Acme-Sons-Vue-d-ensemble-{MADE:%Y-%m-%d}.html"

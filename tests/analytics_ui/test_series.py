@@ -9,6 +9,7 @@ import pytest
 
 from insula_analytics_ui.api.model import Point
 from insula_analytics_ui.api.readings import Reading
+from insula_analytics_ui.charts import TimeFrame, line_chart
 from insula_analytics_ui.periods import MOST_BUCKETS, PRESETS, asked_period, between, bucket_for, recent
 from insula_analytics_ui.series import completeness, lines, strips
 from insula_analytics_ui.times import local_text, ticks
@@ -195,3 +196,30 @@ def test_a_brush_is_widened_to_whole_buckets_and_a_click_is_none():
     assert stretch == (NOON, NOON + timedelta(hours=20, minutes=5))
     for nothing in ({}, {"zoom": {}}, {"zoom": {"time": [edges[0], edges[0] + 5]}}):
         assert brushed({"selection": nothing}) is None
+
+
+def test_a_value_axis_has_the_decimal_mark_of_the_language_and_no_other():
+    # Vega's own labels write a thousand as 1,000, which is one in French.
+    labels = {}
+    for chosen in ("en", "fr"):
+        with speaking(chosen):
+            chart = line_chart(
+                TimeFrame(NOON, NOON + MINUTE, {}),
+                lines([TEMPERATURE], [], bucket=MINUTE, zone=BRUSSELS, names=NAMES),
+                strips([DOOR], [], [], zone=BRUSSELS, names=NAMES, bucket=MINUTE, end=NOON),
+                unit="ppm",
+                points=["Air temperature"],
+                states=[],
+                colours={"Air temperature": "#D55E00"},
+                comfort=None,
+                ink="#59636e",
+            )
+        (labels[chosen],) = {
+            layer["encoding"]["y"]["axis"]["labelExpr"]
+            for layer in chart["layer"]
+            if "axis" in layer["encoding"].get("y", {})
+        }
+    assert labels == {
+        "en": "format(datum.value, '~f')",
+        "fr": "replace(format(datum.value, '~f'), '.', ',')",
+    }

@@ -8,12 +8,13 @@ import pytest
 
 from insula_analytics_ui.api.model import Device, Point, Space
 from insula_analytics_ui.freshness import device_state, reading_state
-from insula_analytics_ui.places import labels, rooms_of
+from insula_analytics_ui.places import Estate, labels, rooms_of
 from insula_analytics_ui.quantities import colours, quantity, unit, value_text
 from insula_analytics_ui.theme import PALETTE
 from insula_analytics_ui.times import age_text
 from insula_analytics_ui.views.devices import devices_table
 from insula_analytics_ui.views.elements import plain
+from insula_analytics_ui.views.places import Level, asked_place
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -129,6 +130,30 @@ def test_rooms_come_in_the_order_of_a_walk_and_points_without_a_room_come_last()
     assert [[point.id for point in room.points] for room in rooms] == [[], [], [], [1], [2, 3]]
 
 
+def test_storeys_come_in_the_order_of_the_platform_which_is_that_of_their_levels():
+    spaces = [
+        Space(id=9, name="Plant", storey="Basement", storey_id=3, building="Forum", building_id=1),
+        Space(id=1, name="Hall", storey="Ground floor", storey_id=1, building="Forum", building_id=1),
+        Space(id=4, name="Attic", storey="First floor", storey_id=2, building="Forum", building_id=1),
+    ]
+    assert [room.storey for room in rooms_of(spaces, [], [])] == ["Basement", "Ground floor", "First floor"]
+
+
+def test_a_page_of_one_room_opens_on_one_that_people_sit_in():
+    spaces = [
+        Space(id=1, name="Plant", storey="Basement", storey_id=1, building="Forum", building_id=1),
+        Space(id=2, name="Office", storey="First floor", storey_id=2, building="Forum", building_id=1),
+    ]
+    devices = [Device(id="meter", name="m", space_id=1), Device(id="device-2", name="d", space_id=2)]
+    points = [point(1, "Electric_Power_Sensor", device="meter"), point(2, "CO2_Sensor", device="device-2")]
+    points[1] = points[1].model_copy(update={"unit": "ppm"})
+    levels: list[Level] = ["building", "storey", "space"]
+    for measured, opened in ((points, "Office"), (points[:1], "Plant")):
+        estate = Estate(tuple(rooms_of(spaces, devices, measured)))
+        (room,) = asked_place(estate, levels, ["building", "space"]).rooms
+        assert room.name == opened
+
+
 def test_a_room_of_an_unknown_time_zone_is_told_in_utc():
     rooms = rooms_of(
         [Space(id=1, name="a", time_zone="Mars/Olympus"), Space(id=2, name="b", time_zone="../etc")], [], []
@@ -166,4 +191,8 @@ def test_the_table_of_devices_has_a_row_for_each_the_worst_first():
 
 
 def test_a_name_with_markdown_in_it_is_shown_as_it_is():
-    assert plain("Room *1* [x](http://evil) :red[!]") == r"Room \*1\* \[x\]\(http\://evil\) \:red\[\!\]"
+    shown = plain("Room *1* [x](http://evil) :red[!] me@www.evil.example")
+    assert shown.replace("\u2060", "") == (
+        r"Room \*1\* \[x\]\(http\://evil\) \:red\[\!\] me@www\.evil\.example"
+    )
+    assert shown.count("\u2060") == 3, "an address is no link"

@@ -159,7 +159,7 @@ def test_a_room_keeps_up_with_its_sensors_and_the_account_is_a_link_away(visitor
     page.get_by_role("button", name="Add an app").click()
     expect(page.get_by_role("img", name="QR code of the key below")).to_be_visible()
     take(page, "account")
-    page.get_by_role("link", name="Rooms").click()
+    page.get_by_role("link", name="Analytics").click()
     expect(page.get_by_text("Needs attention")).to_be_visible(timeout=SOON)
 
 

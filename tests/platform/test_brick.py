@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from insula_platform.brick import routes
 from insula_platform.cli import app as command_line
 from insula_platform.oauth.models import Client
 from insula_tenants.audit import list_entries
@@ -62,7 +64,11 @@ class Files(Program):
         self._client = http
 
     def send(
-        self, content: str | bytes, media_type: str = TURTLE, path: str = BRICK, **query: Any
+        self,
+        content: str | bytes | Iterator[bytes],
+        media_type: str = TURTLE,
+        path: str = BRICK,
+        **query: Any,
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": media_type}
         return self._client.post(self._path + path, content=content, headers=headers, params=query)
@@ -264,3 +270,20 @@ def test_a_terminal_checks_takes_in_and_writes(
     assert run.invoke(command_line, ["model", "validate", str(out)]).exit_code == 0
     refused = run.invoke(command_line, ["model", "validate", str(tmp_path / "forum.ifc")])
     assert "name it .ttl, .jsonld, .json" in str(refused.exception)
+
+
+def test_a_file_that_does_not_arrive_keeps_no_place(acme: Files, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(routes, "LONGEST_UPLOAD", 0.2)
+    arrived = Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield FORUM.encode()[:100]
+        arrived.wait(5)
+        yield FORUM.encode()[100:]
+
+    try:
+        stalled = acme.send(slowly())
+    finally:
+        arrived.set()
+    assert problem(stalled)[:2] == (408, "timeout")
+    assert acme.send(FORUM, dry_run=True).status_code == 200

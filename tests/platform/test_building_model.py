@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import httpx
@@ -14,7 +15,10 @@ from typer.testing import CliRunner
 from insula_platform.cli import app as command_line
 from insula_platform.oauth.models import Client
 from insula_tenants.audit import list_entries
+from insula_tenants.building_model.changes import lock_model
 from insula_tenants.devices import NewPoint, create_device, list_points
+from insula_tenants.energy.meters import NewMeter, add_meter, delete_meter
+from insula_tenants.energy.tariffs import add_tariff
 from insula_tenants.spaces import Places
 from tests.platform.conftest import Live
 from tests.platform.test_devices_api import Program, problem
@@ -280,13 +284,45 @@ def test_a_space_moves_with_its_devices(acme: Program, live: Live, spare: Buildi
     assert acme.ask("PATCH", f"spaces/{spare.hall}", {"storey_id": spare.ground}).status_code == 200
 
 
+def test_who_changes_a_model_keeps_nobody_waiting_for_long(
+    live: Live, http: httpx.Client, acme: Program, spare: Building
+):
+    """Who waits holds a connection to the registry, and all tenants share a few."""
+    neighbour = Program(live, http, "globex", SCOPE)
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        lock_model(session)
+        for method, path, facts in (
+            ("POST", "sites", {"name": "Meanwhile"}),
+            ("PATCH", f"sites/{spare.site}", {"latitude": 1.0}),
+            ("DELETE", f"zones/{spare.zone}", None),
+        ):
+            refused = acme.ask(method, path, facts)
+            assert problem(refused)[:2] == (409, "conflict")
+            assert "try again" in refused.json()["detail"]
+        theirs = neighbour.ask("POST", "sites", {"name": "Meanwhile"})
+        assert theirs.status_code == 201
+    assert neighbour.ask("DELETE", f"sites/{theirs.json()['id']}").status_code == 204
+    assert acme.ask("DELETE", f"sites/{made(acme, 'sites', name='Meanwhile')['id']}").status_code == 204
+
+
 def test_what_goes_along_is_told_before_it_goes(live: Live, acme: Program, spare: Building):
     made(acme, "model-points", name="Air", of={"kind": "zone", "id": spare.zone})
     made(acme, "model-points", name="Supply", of={"kind": "equipment", "id": spare.ahu})
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        counter = NewPoint("energy", "Electrical_Energy_Usage_Sensor", "kWh", kind="counter")
+        create_device(session, "spare-counter", name="Counter", points=[counter])
+        (point,) = list_points(session, device="spare-counter")
+        meter = add_meter(session, NewMeter("Attic", "electricity", point.id, space_id=spare.attic))
+        facts = {"carrier": "electricity", "building_id": spare.building, "valid_from": date(2026, 1, 1)}
+        add_tariff(session, {**facts, "name": "Day", "currency": "EUR", "price": 0.3, "periods": []})
     refused = acme.ask("DELETE", f"sites/{spare.site}")
     assert problem(refused)[:2] == (409, "takes-along")
     along = {"buildings": 1, "storeys": 2, "spaces": 3, "equipment": 1, "model_points": 1, "devices": 1}
-    assert refused.json()["takes_along"] == along
+    along["tariffs"] = 1
+    assert refused.json()["takes_along"] == along | {"meters": 1}
+    assert acme.ask("DELETE", f"spaces/{spare.attic}").json()["takes_along"] == {"meters": 1}
+    with live.deployment.databases.tenant(live.deployment.acme) as session:
+        delete_meter(session, meter.id)
     assert "1 devices" in refused.json()["detail"]
     assert problem(acme.ask("DELETE", f"spaces/{spare.hall}"))[:2] == (409, "takes-along")
     assert acme.ask("DELETE", f"spaces/{spare.attic}").status_code == 204, "nothing stands in it"

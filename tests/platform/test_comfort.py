@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event, Semaphore
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy.orm import Session
 
+from insula_platform.analytics import turns
 from insula_platform.oauth.clients import create_service_client
 from insula_platform.oauth.models import Client
+from insula_tenants.analytics.comfort.answers import comfort_of
 from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.spaces import Places, Space, ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
@@ -40,6 +44,12 @@ READINGS: dict[str, list[tuple[datetime, float]]] = {
     "co2": [(at, value) for at, value in day(900.0, 1700.0) if at - MIDNIGHT not in GAP],
     # From 19 to 21, and once in the night.
     "presence": [(at, float(38 <= place < 42 or place == 4)) for place, (at, _) in enumerate(day(0.0, 0.0))],
+    # Of a sensor that reports events: somebody came at half past eight in the evening, and went at eleven.
+    "motion": [
+        (MIDNIGHT - timedelta(hours=1), 0.0),
+        (MIDNIGHT + timedelta(hours=20.5), 1.0),
+        (MIDNIGHT + timedelta(hours=23), 0.0),
+    ],
     "office-co2": list(day(500.0, 500.0)),
     "outdoor": [(MIDNIGHT - timedelta(hours=hour), 12.0) for hour in range(-23, 8 * 24)],
 }
@@ -57,6 +67,8 @@ def spaces(deployment: Deployment) -> dict[str, int]:
         _device(session, found["Meeting room"], ("presence", "Occupancy_Sensor", None))
         _device(session, found["Office"], ("office-co2", CO2, "ppm"), ("lost", TEMPERATURE, "lux"))
         _device(session, found["Archive"], ("silent", TEMPERATURE, "degC"))
+        motion = NewPoint("motion", "Motion_Sensor", states=("still", "moving"))
+        create_device(session, "motion", name="Motion", space_id=found["Archive"], points=[motion])
         _device(session, found["Roof"], ("outdoor", "Outside_Air_Temperature_Sensor", "degC"))
         points = {point.name: point.id for point in list_points(session)}
     batch = TenantBatch(context)
@@ -161,8 +173,10 @@ def test_odd_sensors_are_told_of(live: Live, token: str, spaces: dict[str, int])
 
 def test_who_was_there_says_which_hours_count(live: Live, token: str, spaces: dict[str, int]):
     found = ask(live, token, "&occupied=measured")
-    room, office = found["Meeting room"], found["Office"]
+    room, office, archive = found["Meeting room"], found["Office"], found["Archive"]
     assert (room["occupied_by"], room["hours"]) == ("measured", 3)
+    assert (archive["occupied_by"], archive["hours"]) == ("measured", 3), "from 20 to 23 o'clock"
+    assert not [one for one in archive["assumed"] if one["what"] == "occupied_hours"]
     assert room["temperature"]["by_category"]["beyond"] == 2
     assert (office["occupied_by"], office["hours"]) == ("schedule", 10)
     assert [one["hours"] for one in office["assumed"] if one["what"] == "occupied_hours"] == [10]
@@ -247,3 +261,57 @@ def test_another_tenant_is_not_there(live: Live, spaces: dict[str, int]):
         assert (answer.status_code, answer.json()["detail"]) == (404, "there is no tenant 'acme'")
     own = COMFORT.replace("acme", "globex")
     assert live.get(f"{own}?{MONDAY}&space={spaces['Office']}", other).json()["spaces"] == []
+
+
+def test_a_tenant_that_asks_much_waits_for_itself(live: Live, spaces: dict[str, int], monkeypatch):
+    """However many questions a tenant asks: two are computed at a time, and a neighbour's is answered."""
+    computing, go_on = Semaphore(0), Event()
+
+    def slowly(rooms, read, counted):
+        if rooms:
+            computing.release()
+            assert go_on.wait(20)
+        return comfort_of(rooms, read, counted)
+
+    monkeypatch.setattr("insula_platform.analytics.comfort.routes.comfort_of", slowly)
+    mine = _token(live, live.service)
+    with live.deployment.databases.core() as core:
+        neighbour = create_service_client(core, live.deployment.globex, "neighbour", "readings:read")
+    with ThreadPoolExecutor(6) as threads:
+        asked = [threads.submit(live.get, f"{COMFORT}?{MONDAY}", mine) for _ in range(6)]
+        try:
+            assert computing.acquire(timeout=10)
+            assert computing.acquire(timeout=10)
+            theirs = live.get(f"{COMFORT.replace('acme', 'globex')}?{MONDAY}", _token(live, neighbour))
+            assert theirs.status_code == 200, theirs.text
+            assert not computing.acquire(timeout=0.5), "a third one is computed"
+        finally:
+            go_on.set()
+        assert [each.result().status_code for each in asked] == [200] * 6
+
+
+def test_who_waits_too_long_for_a_turn_is_told_so(
+    live: Live, token: str, spaces: dict[str, int], monkeypatch
+):
+    computing, go_on = Semaphore(0), Event()
+
+    def slowly(rooms, read, counted):
+        computing.release()
+        assert go_on.wait(20)
+        return comfort_of(rooms, read, counted)
+
+    monkeypatch.setattr("insula_platform.analytics.comfort.routes.comfort_of", slowly)
+    monkeypatch.setattr(turns, "PATIENCE", 0.01)
+    with ThreadPoolExecutor(2) as threads:
+        asked = []
+        try:
+            for _ in range(turns.AT_ONCE_OF_A_TENANT):
+                asked.append(threads.submit(live.get, f"{COMFORT}?{MONDAY}", token))
+                assert computing.acquire(timeout=10)
+            refused = live.get(f"{COMFORT}?{MONDAY}", token)
+        finally:
+            go_on.set()
+        assert [each.result().status_code for each in asked] == [200, 200]
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-questions")
+    assert refused.headers["Retry-After"] == "5"
+    assert live.get(f"{COMFORT}?{MONDAY}", token).status_code == 200, "the turns were given back"

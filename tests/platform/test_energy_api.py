@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from insula_platform.people import Account, place_member
 from insula_tenants.audit import list_entries
@@ -21,11 +22,13 @@ from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points
 from insula_tenants.energy.meters import NewMeter, add_meter
 from insula_tenants.energy.tariffs import add_factor, add_tariff
+from insula_tenants.errors import Conflict
 from insula_tenants.spaces import Building, Places, Space, Storey, ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
 from tests.platform.conftest import Live
 from tests.tenants.test_energy_baseline import folder
+from tests.waiting import eventually
 
 ACME = "/api/v1/tenants/acme"
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -344,13 +347,57 @@ def test_the_week_beside_its_days(http: httpx.Client, forum: Forum):
     assert (mine["name"], mine["rank"], mine["change"]) == ("Forum", 1, pytest.approx(0.0))
     assert mine["now"]["per_area"] == pytest.approx(0.168)
     assert mine["before"]["starting"] == "2025-10-21T22:00:00Z"
+    assert mine["now"]["currency"] == "EUR"
     assert (other["name"], other["rank"], other["now"]["consumption"]) == ("House", None, None)
+    assert (mine["whole"], other["whole"]) == (True, False), "of which nothing is known then"
     sunday = {"against_from": "2025-10-26T00:00:00+02:00", "against_to": "2025-10-27T00:00:00+01:00"}
     assert ask(http, "/comparison", **asked, **sunday)["buildings"][0]["change"] == pytest.approx(0.68)
     half = http.get(
         f"{ACME}/analytics/energy/comparison", params=asked | {"against_from": sunday["against_from"]}
     )
     assert half.status_code == 422
+
+
+def test_what_is_not_over_is_compared_with_as_long_a_time(http: httpx.Client):
+    now = datetime.now(UTC)
+    starting = now - timedelta(days=2)
+    asked = {"from": starting.isoformat(), "to": (now + timedelta(days=28)).isoformat()}
+    for one in ask(http, "/comparison", **asked)["buildings"]:
+        before, shown = (
+            [datetime.fromisoformat(one[period][end]) for end in ("starting", "ending")]
+            for period in ("before", "now")
+        )
+        assert shown[1] - shown[0] == before[1] - before[0] < timedelta(days=2, hours=1)
+    asked = {"from": (now + timedelta(days=1)).isoformat(), "to": (now + timedelta(days=2)).isoformat()}
+    assert [one["change"] for one in ask(http, "/comparison", **asked)["buildings"]] == [None, None]
+
+
+def test_a_new_meter_is_no_growth(http: httpx.Client, deployment: Deployment, forum: Forum):
+    context = deployment.acme
+    with deployment.databases.tenant(context) as session:
+        annex = space_of(session, "Brussels", "Annex", "Ground floor", 0, "Shed", 10.0)
+        storey = session.get_one(Space, annex).storey_id
+        building = session.get_one(Storey, storey).building_id
+        counters = [
+            NewPoint(name, "Electrical_Energy_Usage_Sensor", "kWh", "counter") for name in ("old", "new")
+        ]
+        create_device(session, "annex", name="Annex", space_id=annex, points=counters)
+        points = {point.name: point.id for point in list_points(session, device="annex")}
+        for name, place in (("old", {"building_id": building}), ("new", {"space_id": annex})):
+            add_meter(session, NewMeter(name, "electricity", points[name], **place))
+    days = [MONDAY.astimezone(UTC) + timedelta(days=day) for day in range(3)]
+    counted = {(points["old"], at(time)): 24.0 * place for place, time in enumerate(days)}
+    asked = {"from": days[1].isoformat(), "to": days[2].isoformat(), "building": building}
+    store(deployment, context, counted)
+    (silent,) = ask(http, "/comparison", **asked)["buildings"]
+    assert (silent["now"]["consumption"], silent["now"]["per_area"]) == (24, None), "one counted nothing"
+    assert (silent["change"], silent["whole"], silent["rank"]) == (0, False, None)
+    store(
+        deployment, context, {(points["new"], at(time)): 6.0 * place for place, time in enumerate(days[1:])}
+    )
+    (grown,) = ask(http, "/comparison", **asked)["buildings"]
+    assert (grown["now"]["consumption"], grown["before"]["consumption"]) == (30, 24)
+    assert (grown["change"], grown["whole"]) == (None, True)
 
 
 def test_who_has_one_space_sees_what_measures_that_alone(http: httpx.Client, live: Live, forum: Forum):
@@ -364,7 +411,18 @@ def test_who_has_one_space_sees_what_measures_that_alone(http: httpx.Client, liv
         assert [one["name"] for one in answer["meters"]] == ["Hall"]
         assert answer["buildings"] == []
         assert [one["name"] for one in answer["storeys"]] == ["Ground floor"], "which has that space alone"
-        assert [one["id"] for one in client.get(f"{ACME}/meters").json()["items"]] == [forum.meters["hall"]]
+        assert answer["meters"][0]["submeter_of"] is None, "the meter above is out of sight"
+        assert answer["meters"][0]["cost"]["standing"] == 0, "and it is no main meter for that"
+        hall = client.get(f"{ACME}/meters/{forum.meters['hall']}")
+        assert client.get(f"{ACME}/meters").json()["items"] == [hall.json()]
+        assert (hall.json()["id"], hall.json()["submeter_of"]) == (forum.meters["hall"], None)
+        kept = client.patch(
+            f"{ACME}/meters/{forum.meters['hall']}",
+            json={"name": "Hall", "submeter_of": None},
+            headers={"If-Match": hall.headers["etag"]},
+        )
+        assert (kept.status_code, kept.json()) == (200, hall.json())
+        assert http.get(f"{ACME}/meters/{forum.meters['hall']}").json()["submeter_of"] == forum.meters["main"]
         url = f"{ACME}/meters/{forum.meters['main']}"
         for refused in (
             client.get(url),
@@ -506,3 +564,35 @@ def test_an_equipment_counts_where_it_stands(http: httpx.Client, live: Live, for
     answer = ask(http, storey=storey)
     assert answer["storeys"][0]["meters"] == [forum.meters["lab"]], "the lab's takes the chiller's in"
     assert http.delete(f"{ACME}/meters/{meter.id}").status_code == 204
+
+
+def test_of_two_who_declare_the_same_at_once_one_is_told(deployment: Deployment, forum: Forum):
+    """The second waits until the first has committed, and finds its tariff there."""
+    facts = {
+        "name": "Flat",
+        "carrier": "water",
+        "valid_from": date(2024, 1, 1),
+        "currency": "EUR",
+        "price": 2.0,
+    }
+    with ThreadPoolExecutor(1) as pool:
+        with deployment.databases.tenant(deployment.acme) as first:
+            add_tariff(first, facts)
+
+            def again() -> None:
+                with deployment.databases.tenant(deployment.acme) as second:
+                    second.execute(text("SET LOCAL application_name = 'second tariff'"))
+                    add_tariff(second, facts)
+
+            waiting = pool.submit(again)
+            eventually(lambda: _waits_for_a_lock(deployment, "second tariff"), what="the second to wait")
+        with pytest.raises(Conflict, match="somebody changed the same at this moment"):
+            waiting.result(30)
+
+
+def _waits_for_a_lock(deployment: Deployment, name: str) -> bool:
+    with psycopg.connect(deployment.admin_url) as connection:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        )
+        return connection.execute(query, (name,)).fetchone() == (1,)

@@ -15,6 +15,7 @@ from insula_platform.oauth.models import Client
 from insula_tenants.analytics.occupancy.model import card
 from insula_tenants.context import TenantContext
 from insula_tenants.devices import NewPoint, create_device, list_points
+from insula_tenants.devices.models import Device
 from insula_tenants.spaces import Places, Space, ensure_space
 from insula_tenants.telemetry.write import TelemetryWriter, TenantBatch
 from tests.conftest import Deployment
@@ -75,11 +76,27 @@ def spaces(deployment: Deployment) -> dict[str, int]:
                 [(MONDAY - 24 * HOUR + step * 10 * MINUTE, 0.0) for step in range(288)],
             )
         },
+        "forgotten": {
+            "motion": (
+                NewPoint("motion", "Motion_Sensor", states=("still", "moving")),
+                [(MONDAY + 9 * HOUR, 1.0), (MONDAY + 10 * HOUR, 0.0), (MONDAY + 12 * HOUR, 1.0)],
+            )
+        },
+        "removed": {
+            "motion": (
+                NewPoint("motion", "Motion_Sensor", states=("still", "moving")),
+                [(MONDAY + 9 * HOUR, 1.0)],
+            )
+        },
         "bare": {},
     }
     with deployment.databases.tenant(deployment.globex) as session:  # the neighbour's ids are not acme's
         _room(session, "neighbour")
-    return {name: _furnish(deployment, deployment.acme, name, points) for name, points in rooms.items()}
+    made = {name: _furnish(deployment, deployment.acme, name, points) for name, points in rooms.items()}
+    with deployment.databases.tenant(deployment.acme) as session:
+        gone = {"state": "decommissioned", "decommissioned_at": MONDAY + 11 * HOUR}
+        session.execute(update(Device).where(Device.slug == "removed-sensor").values(gone))
+    return made
 
 
 def _room(session: Any, name: str) -> int:
@@ -217,6 +234,17 @@ def test_what_reports_events_says_so_until_it_reports_again(used: dict[str, dict
     }
 
 
+def test_presence_is_not_believed_for_ever(used: dict[str, dict[str, Any]], live: Live, token: str):
+    forgotten, removed = used["forgotten"], used["removed"]
+    assert (forgotten["hours_observed"], forgotten["hours_in_use"]) == (27, pytest.approx(25))
+    assert (removed["hours_observed"], removed["hours_in_use"]) == (2, pytest.approx(2))
+    later = "from=2015-02-17T12:00:00Z&to=2015-02-19T00:00:00Z"  # 13:00 in Brussels: 25 hours after
+    rooms = live.get(f"{ACME}?{later}", token).json()["items"]
+    hours = {each["name"]: (each["hours_observed"], each["hours_in_use"]) for each in rooms}
+    assert (hours["forgotten"], hours["removed"]) == ((0, 0), (0, 0))
+    assert hours["motion"] == (36, 0), "that nobody is there holds on"
+
+
 def test_a_room_that_is_never_used_is_told_from_one_that_nothing_tells_of(
     answer: dict[str, Any], used: dict[str, dict[str, Any]], spaces: dict[str, int]
 ):
@@ -225,7 +253,7 @@ def test_a_room_that_is_never_used_is_told_from_one_that_nothing_tells_of(
     bare = used["bare"]
     assert (bare["source"], bare["share_in_use"], bare["never_used"]) == ("none", None, False)
     assert bare["confidence"]["level"] == "none"
-    assert (answer["spaces"], answer["observed"], answer["bucket_seconds"]) == (7, 6, 900)
+    assert (answer["spaces"], answer["observed"], answer["bucket_seconds"]) == (9, 8, 900)
 
 
 def test_one_space_day_by_day(live: Live, token: str, spaces: dict[str, int]):
@@ -246,8 +274,8 @@ def test_one_space_day_by_day(live: Live, token: str, spaces: dict[str, int]):
 
 
 def test_spaces_come_in_pages(live: Live, token: str, spaces: dict[str, int]):
-    first = live.get(f"{ACME}?{PERIOD}&limit=4", token).json()
-    second = live.get(f"{ACME}?{PERIOD}&limit=4&cursor={first['next_cursor']}", token).json()
+    first = live.get(f"{ACME}?{PERIOD}&limit=5", token).json()
+    second = live.get(f"{ACME}?{PERIOD}&limit=5&cursor={first['next_cursor']}", token).json()
     assert [each["space"] for each in (*first["items"], *second["items"])] == sorted(spaces.values())
     assert second["next_cursor"] is None
 

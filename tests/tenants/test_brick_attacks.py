@@ -7,6 +7,7 @@ import json
 import pytest
 
 from insula_tenants.brick import files, statements
+from insula_tenants.brick.apart import FileFormat, read_file
 from insula_tenants.brick.files import FileTooLarge, read_graph
 from insula_tenants.errors import InvalidInput
 from tests.servers.recording import recording_server
@@ -108,3 +109,32 @@ def test_things_need_a_name_of_their_own(iri: str, detail: str):
     assert reading.document.equipment == ()
     assert [one.field for one in reading.problems] == ["iri"]
     assert detail in reading.problems[0].detail
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        (PREFIXES + "<urn:x\\uD800> a brick:Building .", "turtle"),
+        (PREFIXES + ':x a brick:Building ; rdfs:label "\\uDFFF" .', "turtle"),
+        ('{"@id": "urn:x\\ud800", "@type": "https://brickschema.org/schema/Brick#Building"}', "json-ld"),
+        ('{"rows": [{"id": "r:x\\ud800", "site": "m:"}]}', "haystack"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_no_text(content: str, form: FileFormat):
+    with pytest.raises(InvalidInput, match=r"U\+D[8F][0F][0F] is no character"):
+        read_file(content.encode(), form)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'{{"_kind": "number", "val": 1{"0" * 400}}}',
+        f"1{'0' * 400}",
+        '{"_kind": "number", "val": 1, "unit": {"_kind": "marker"}}',
+        '{"_kind": "ref", "val": "x", "dis": ["a"]}',
+    ],
+)
+def test_a_value_of_haystack_that_is_none_is_told_with_its_row(value: str):
+    row = f'{{"id": {{"_kind": "ref", "val": "x"}}, "site": {{"_kind": "marker"}}, "area": {value}}}'
+    with pytest.raises(InvalidInput, match=r"row 1: .* is no value for 'area'"):
+        read_file(f"[{row}]".encode(), "haystack")

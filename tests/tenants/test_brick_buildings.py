@@ -9,6 +9,7 @@ from rdflib import RDF
 
 from insula_tenants.brick.classes import is_class
 from insula_tenants.brick.files import read_graph
+from insula_tenants.brick.kinds import tags_of
 from insula_tenants.brick.read import Reading
 from insula_tenants.brick.write import write_brick
 from insula_tenants.building_model.document import ZoneNode
@@ -75,6 +76,8 @@ def test_every_statement_of_soda_hall_is_kept_or_told(soda_hall: Reading):
         if predicate == RDF.type or word == "label":
             continue
         kept = (one, other) in links or (other, one) in links
+        if word == "hasTag":
+            kept = other.rpartition("#")[2] in tags_of(nodes(soda_hall)[one])
         if not kept and not {(one, word), (other, word), (other, "hasLocation")} & told:
             lost.append((one, word, other))
     assert lost == []
@@ -93,7 +96,13 @@ def test_names_of_soda_hall_are_mapped_forward_and_said(soda_hall: Reading):
         ("Fan_Speed_Reset_Command", "Speed_Reset_Command"): 7,
         ("Energy_Demand", "Demand_Sensor"): 1,
         ("Outside_Air_Temperature", "Outside_Air_Temperature_Sensor"): 1,
+        # These two by their tags, `Reheat` and `Average`.
+        ("VAV", "Variable_Air_Volume_Box_With_Reheat"): 135,
+        ("Supply_Air_Flow_Sensor", "Average_Supply_Air_Flow_Sensor"): 5,
     }
+    # Of a least or a largest flow Brick has limits and setpoints, and no sensors.
+    tags = Counter(one.detail for one in soda_hall.problems if one.field == "hasTag")
+    assert tags == {"a model does not keep it: Min": 5, "a model does not keep it: Max": 5}
     told = {one.key for one in soda_hall.problems if one.field == "brick_class"}
     assert {key for key, old in before.items() if key in after and after[key] != old} <= told
     assert all(is_class(name) for name in after.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from insula_tenants.analytics.quantities import CLASSES, NOT_OF_BRICK, Quantity, quantity_of
 from insula_tenants.brick import classes
 from insula_tenants.brick.classes import (
     NAMESPACE,
@@ -89,3 +90,11 @@ def test_what_is_refused_is_told_with_what_would_be_right():
         check_class("AHU", of=("Space",))
     with pytest.raises(InvalidInput, match="use Equipment or System, or a kind of it"):
         check_class("qqqqqqqq", of=("Equipment", "System"))
+
+
+def test_the_classes_that_analytics_use_are_of_brick_but_those_said_not_to_be():
+    assert {name for name in CLASSES if not is_class(name)} == set(NOT_OF_BRICK)
+    assert quantity_of("Electric_Power_Sensor") is Quantity.POWER
+    assert quantity_of("Electric_Energy_Sensor") is Quantity.ELECTRIC_ENERGY
+    # A heating panel's surface is not the mean radiant temperature of its room.
+    assert quantity_of("Radiant_Panel_Temperature_Sensor") is None

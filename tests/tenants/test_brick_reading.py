@@ -95,6 +95,23 @@ def test_areas_units_and_capacities_are_read():
 
 
 @pytest.mark.parametrize(
+    ("statement", "brick_class"),
+    [
+        ("brick:VAV ; brick:hasTag tag:Reheat", "Variable_Air_Volume_Box_With_Reheat"),
+        ("brick:VAV ; brick:hasTag tag:VAV , tag:Box", "VAV"),
+        ("brick:VAV ; brick:hasTag tag:Cooling", "VAV"),
+        ("brick:Temperature_Sensor ; brick:hasTag tag:Outside , tag:Air", "Outside_Air_Temperature_Sensor"),
+        # Either is a kind of it, and neither of the other.
+        ("brick:Pump ; brick:hasTag tag:Chilled , tag:Hot , tag:Water", "Pump"),
+    ],
+)
+def test_tags_say_which_kind_of_its_class_a_thing_is(statement: str, brick_class: str):
+    reading = turtle(f"@prefix tag: <https://brickschema.org/schema/BrickTag#> .\n:x a {statement} .")
+    (found,) = (*reading.document.equipment, *reading.document.points)
+    assert found.brick_class == brick_class
+
+
+@pytest.mark.parametrize(
     ("statements", "thing", "field", "detail"),
     [
         (":x a brick:Nonsense .", "x", "brick_class", "no place for what is Nonsense"),

@@ -22,7 +22,16 @@ from insula_tenants.building_model.document import (
 )
 from insula_tenants.building_model.models import ModelPoint
 from insula_tenants.devices import NewPoint, create_device, list_points
-from insula_tenants.spaces import Building, Places, Site, Space, Storey, covered_spaces, ensure_space
+from insula_tenants.spaces import (
+    Building,
+    Places,
+    Site,
+    Space,
+    Storey,
+    covered_spaces,
+    ensure_space,
+    list_spaces,
+)
 from tests.conftest import Deployment
 
 X = "https://example.com/forum#"
@@ -299,3 +308,11 @@ def test_a_grant_covers_what_stands_in_all_of_its_places(there: Session):
     assert both.seen["storey"] == ids(Storey, "Ground floor", "Roof")
     assert both.whole["building"] == frozenset()
     assert coverage_of(there, []) is None
+
+
+def test_spaces_come_by_the_level_of_their_storey_whichever_was_made_first(session: Session):
+    for storey, level in (("Ground floor", 0), ("First floor", 1), ("Basement", -1)):
+        place = {"site": "Stacked", "building": "Tower", "time_zone": "UTC"}
+        ensure_space(session, **place, storey=storey, level=level, name=f"A room, {storey}")
+    found = [space.storey for space in list_spaces(session) if space.site == "Stacked"]
+    assert found == ["Basement", "Ground floor", "First floor"]

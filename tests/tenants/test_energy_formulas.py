@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from math import inf
 from zoneinfo import ZoneInfo
 
@@ -119,6 +119,15 @@ def test_a_day_of_25_hours_is_a_day_and_one_with_a_gap_is_not_colder():
     gap[6] = np.nan
     (too_few,) = degree_days(gap, hours(2026, 1, 19))
     assert (too_few.hours, too_few.mean, too_few.heating, too_few.cooling) == (17, None, None, None)
+
+
+def test_of_a_day_that_is_not_over_counts_what_is():
+    """A day of 5.5 °C, and six hours of the next: ten degree days, and a quarter of ten."""
+    starting = datetime(2026, 1, 19, tzinfo=BRUSSELS).astimezone(UTC)
+    so_far = hours_of(starting, starting + timedelta(hours=30), "Europe/Brussels")
+    for method in ("hourly", "mean"):
+        days = degree_days(np.full(30, 5.5), so_far, method=method)
+        assert [day.heating for day in days] == [pytest.approx(10.0), pytest.approx(2.5)]
 
 
 NIGHT = Period("Night", EVERY_DAY, 22 * 60, 6 * 60, 0.10)

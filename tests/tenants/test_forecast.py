@@ -91,6 +91,15 @@ def test_naive_is_the_same_hour_by_local_clocks_when_they_change():
     assert hours.of_week[COUNT] == 6 * 24 + 1  # Sunday, 01:00 in Brussels
 
 
+def test_an_hour_that_clocks_skipped_is_taken_from_the_day_before_it():
+    """On 29 March 2026 nothing is between 2:00 and 3:00 in Brussels, that is at 01:00 UTC."""
+    hours = signal(
+        lambda hour: hour.astype(float), until=datetime(2026, 3, 29, 22, tzinfo=UTC), time_zone=BRUSSELS
+    )
+    naive = seasonal_naive(hours, COUNT, 24)
+    assert naive[1:4].tolist() == [COUNT - 24 + 1 + 1, COUNT - 48 + 2 + 1, COUNT - 24 + 3]
+
+
 def test_a_missing_hour_is_taken_from_the_day_before_it():
     hours = signal(lambda hour: hour.astype(float), missing=[slice(COUNT - 20, COUNT - 18)])
     naive = seasonal_naive(hours, COUNT, 24)

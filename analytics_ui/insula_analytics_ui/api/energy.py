@@ -231,6 +231,7 @@ class BuildingPeriod(Answer):
     per_area: float | None = None
     heating_degree_days: float | None = None
     cost: float | None = None
+    currency: str | None = None
     co2e: float | None = None
     completeness: Completeness = Completeness()
 

@@ -109,11 +109,13 @@ def column_marks(rows: pd.DataFrame, step: str, zone: ZoneInfo) -> dict[float, s
     while (day := following(day, step)) < last:
         days.append(day)
     every = -(-len(days) // MARKS)
-    marks = {}
+    marks: dict[float, str] = {}
     for begin in days[::every]:
         local = datetime.combine(begin, time())
         middle = (midnight(begin, zone) + midnight(following(begin, step), zone)) / 2
-        marks[middle] = month_text(local) if step == "month" else day_text(local)
+        # Of a year of months the first and the last have one name.
+        month = month_text(local) if marks else step_text(begin, step)
+        marks[middle] = month if step == "month" else day_text(local)
     return marks
 
 

@@ -48,7 +48,7 @@ def _draw(shown: Shown) -> None:
     storeys: dict[str, list[Room]] = {}
     for room in rooms:
         storeys.setdefault(room.storey, []).append(room)
-    for storey, inside in storeys.items():
+    for storey, inside in reversed(storeys.items()):  # the top floor first, as the building stands
         said = escape(ngettext("{number} room", "{number} rooms", len(inside)).format(number=len(inside)))
         tiles = "".join(tile(room, comforts[room.key], found, shown.now) for room in inside)
         st.html(

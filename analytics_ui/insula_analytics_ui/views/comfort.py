@@ -156,7 +156,9 @@ def _numbers(shown: Shown, found: Comfort) -> None:
 def _share(label: str, part: float, whole: float) -> Number:
     if whole <= 0:
         return Number(label, "\u2013", "", _("not measured"))
-    note = _("{hours} of {all} occupied hours").format(hours=number_text(part, 0), all=number_text(whole, 0))
+    note = _("{hours} of {all} occupied hours judged").format(
+        hours=number_text(part, 0), all=number_text(whole, 0)
+    )
     return Number(label, number_text(100 * part / whole, 1), "%", note)
 
 
@@ -169,6 +171,10 @@ def _categories(
         note = _("the {count} rooms most out of their band, of {all}; the table has them all").format(
             count=BARS, all=len(spaces)
         )
+    beyond = sum(judged.outside_limits for _space, judged in spaces)
+    if beyond:
+        left_out = _("{hours} occupied hours are left out: the method does not hold in their conditions")
+        note = " · ".join(filter(None, (note, left_out.format(hours=number_text(beyond, 0)))))
     rows = category_rows(drawn)
     figure(
         shown.report,
@@ -210,6 +216,7 @@ def _row(space: SpaceComfort) -> dict[str, str | float | None]:
         _("Storey"): space.storey,
         _("Category"): space.category,
         _("Occupied, h"): _rounded(space.hours, 0),
+        _("Judged, h"): _rounded(warm.hours if warm else None, 0),
         _("Out of band, %"): _out(warm),
         _("Too cold, h"): _rounded(warm.below if warm else None, 0),
         _("Too warm, h"): _rounded(warm.above if warm else None, 0),

@@ -158,11 +158,11 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
     ink = dict(zip(said["state"], [STATES[word].colour for word in rows["state"]], strict=True))
     names = {
         "name": _("Device"),
+        "space": _("Room"),
         "state": _("State"),
         "last_seen": _("Last seen"),
         "reason": _("Why"),
-        "skew": _("Clock late by (s)"),
-        "space": _("Room"),
+        "skew": _("Clock late by, s"),
         "points": _("Points"),
         "id": _("Identifier"),
     }
@@ -184,7 +184,7 @@ def _show(shown: Shown, rows: pd.DataFrame, explained: Mapping[str, Diagnostics]
             names["space"]: st.column_config.TextColumn(width=170),
         },
     )
-    note = _("Times of {zone}. A clock that is late by less than nothing is ahead.").format(zone=zone.key)
+    note = _("Times of {zone}. A clock that is late by less than 0 s is ahead.").format(zone=zone.key)
     if len(rows) > EXPLAINED:
         note += " " + _("Causes and clocks of the first {number} devices: filter for others.").format(
             number=EXPLAINED

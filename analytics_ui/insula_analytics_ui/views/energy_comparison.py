@@ -8,7 +8,7 @@ import pandas as pd  # type: ignore[import-untyped] # ships no type information
 import streamlit as st
 
 from insula_analytics_ui.api.client import Query, rfc3339
-from insula_analytics_ui.api.energy import BuildingComparison, comparison
+from insula_analytics_ui.api.energy import BuildingComparison, BuildingPeriod, comparison
 from insula_analytics_ui.axes import INKS
 from insula_analytics_ui.energy.charts import comparison_chart
 from insula_analytics_ui.energy.data import CARRIERS, comparison_rows
@@ -18,7 +18,7 @@ from insula_analytics_ui.times import date_text
 from insula_analytics_ui.views.choices import choose
 from insula_analytics_ui.views.frame import Shown
 from insula_analytics_ui.views.parts import figure, table
-from insula_analytics_ui.words import N_, _
+from insula_analytics_ui.words import N_, _, number_text
 
 AGAINST = {"before": N_("With the period before"), "year": N_("With a year before")}
 
@@ -96,12 +96,12 @@ def _table(shown: Shown, buildings: list[BuildingComparison]) -> None:
                 _("Now, {unit}").format(unit=unit): _rounded(each.now.consumption, 0),
                 _("Before, {unit}").format(unit=unit): _rounded(each.before.consumption, 0),
                 _("Change, %"): _percent(each.change),
-                _("Change by degree day, %"): _percent(each.change_per_degree_day),
+                _("Change per degree day, %"): _percent(each.change_per_degree_day),
                 f"{unit}/m²": _rounded(each.now.per_area, 1),
                 _("Rank by area"): each.rank,
                 _("Heating degree days"): _rounded(each.now.heating_degree_days, 0),
-                _("and before"): _rounded(each.before.heating_degree_days, 0),
-                _("Cost"): _rounded(each.now.cost, 0),
+                _("Degree days before"): _rounded(each.before.heating_degree_days, 0),
+                _("Cost"): cost_text(each.now),
                 _("CO₂e, kg"): _rounded(each.now.co2e, 0),
                 _("Complete, %"): _percent(each.now.completeness.share),
                 _("Complete before, %"): _percent(each.before.completeness.share),
@@ -112,8 +112,15 @@ def _table(shown: Shown, buildings: list[BuildingComparison]) -> None:
     change = st.column_config.NumberColumn(format="%+.1f")
     percent = st.column_config.NumberColumn(format="%.1f")
     columns = {name: percent for name in rows.columns if "%" in name}
-    columns |= {_("Change, %"): change, _("Change by degree day, %"): change}
+    columns |= {_("Change, %"): change, _("Change per degree day, %"): change}
     table(shown.report, "buildings", rows, columns=columns, right=list(rows.columns[1:]))
+
+
+def cost_text(period: BuildingPeriod) -> str | None:
+    """What a period cost, with its currency; None where no tariff says."""
+    if period.cost is None:
+        return None
+    return f"{number_text(period.cost, 0)} {period.currency or ''}".strip()
 
 
 def _rounded(value: float | None, decimals: int) -> float | None:

@@ -219,7 +219,11 @@ def _files(shown: Shown, points: Sequence[Point]) -> None:
     units = ", ".join(sorted({unit(point) for point in points if unit(point)}))
     said = _("Times in UTC, values in {units}.").format(units=units) if units else ""
     title = escape(_("Download"))
+    names = full_names(shown.estate)
+    named = _("In the column point: {numbers}.").format(
+        numbers=", ".join(f"{point.id} = {names[point.id]}" for point in points)
+    )
     st.html(
         f'<nav class="in-files"><strong>{title}</strong>{links}'
-        f'<span class="in-quiet">{escape(said)}</span></nav>'
+        f'<span class="in-quiet">{escape(said)} {escape(named)}</span></nav>'
     )

@@ -127,7 +127,7 @@ def _report_button(shown: Shown) -> None:
     st.download_button(
         _("Report"),
         data=lambda: shown.report.html(datetime.now(zone)).encode(),
-        file_name=f"insula-{shown.report.tenant}-{datetime.now(zone):%Y-%m-%d}.html".replace(" ", "-"),
+        file_name=shown.report.file_name(datetime.now(zone)),
         mime="text/html",
         icon=":material/description:",
         help=_("This page as one file: charts, numbers, place and period."),
@@ -153,7 +153,9 @@ def _report(api: Api, title: str, place: Place) -> Report:
 
 def _period_words(shown: Shown) -> str:
     zone = shown.place.zone
-    exact = replace(shown.period, preset=None).words(zone)
+    # A preset ends with the bucket of now, of which the rest is yet to come.
+    end = min(shown.period.end, shown.now) if shown.period.preset else shown.period.end
+    exact = replace(shown.period, preset=None, end=end).words(zone)
     return f"{exact} ({zone.key})"
 
 

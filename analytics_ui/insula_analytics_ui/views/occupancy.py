@@ -38,7 +38,7 @@ from insula_analytics_ui.occupancy.data import (
 )
 from insula_analytics_ui.report import Number
 from insula_analytics_ui.times import zone_of
-from insula_analytics_ui.views.elements import empty, remembered
+from insula_analytics_ui.views.elements import empty, plain, remembered
 from insula_analytics_ui.views.frame import Shown, frame, live
 from insula_analytics_ui.views.parts import figure, numbers, table
 from insula_analytics_ui.words import _, ngettext, number_text
@@ -273,7 +273,7 @@ def _card(shown: Shown, card: ModelCard, inferred: Sequence[SpaceUse]) -> None:
     rows = card_rows(card)
     names = ", ".join(space.name for space in inferred[:8]) + ("…" if len(inferred) > 8 else "")
     with st.expander(
-        _("{sign} The model that inferred the use of {rooms}").format(sign=INFERRED_SIGN, rooms=names)
+        _("{sign} The model that inferred the use of {rooms}").format(sign=INFERRED_SIGN, rooms=plain(names))
     ):
         st.caption(
             _(

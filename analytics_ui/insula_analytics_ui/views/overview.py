@@ -78,7 +78,7 @@ def _buildings(
 ) -> None:
     """A row a building."""
     head = [_("Building"), _("Rooms"), _("Comfortable"), _("Occupied"), _("Devices online")]
-    head += [_("Energy today"), _("Data of 7 days")]
+    head += [_("Energy today (against usual)"), _("Data of 7 days")]
     rows = []
     for rooms in buildings.values():
         comforts = [comfort_of(room.points, found, shown.now) for room in rooms]
@@ -109,7 +109,10 @@ def _buildings(
         for name, row in zip(links, rows, strict=True)
     )
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    st.html(f'<table class="in-table"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>')
+    st.html(
+        '<div class="in-wide" tabindex="0"><table class="in-table">'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _of(part: int, whole: int) -> str:

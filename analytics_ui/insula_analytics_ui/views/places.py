@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from insula_analytics_ui.api.client import Query
+from insula_analytics_ui.comfort_now import band_of
 from insula_analytics_ui.places import Estate, Room, building_key, storey_key
 from insula_analytics_ui.views.elements import write
 from insula_analytics_ui.words import _
@@ -63,6 +64,8 @@ NAMES: dict[Level, Callable[[Room], str]] = {
 def asked_place(estate: Estate, levels: Sequence[Level], needed: Sequence[Level]) -> Place:
     """The place that the address names, down to the last of `levels`; the first there is where `needed`.
 
+    Of rooms it is the first that people feel well in or not: a basement comes before the offices.
+
     A space says by itself in which building and on which storey it is.
     """
     rooms = list(estate.rooms)
@@ -75,11 +78,15 @@ def asked_place(estate: Estate, levels: Sequence[Level], needed: Sequence[Level]
         keys = {KEYS[level](room) for room in rooms}
         key = asked[level] if asked[level] in keys else ""
         if not key and rooms and level in needed:
-            key = KEYS[level](rooms[0])
+            key = KEYS[level](_first(rooms) if level == "space" else rooms[0])
         if key:
             chosen[level] = key
             rooms = [room for room in rooms if KEYS[level](room) == key]
     return Place(tuple(rooms), chosen)
+
+
+def _first(rooms: Sequence[Room]) -> Room:
+    return next((room for room in rooms if any(map(band_of, room.points))), rooms[0])
 
 
 def choose_place(estate: Estate, place: Place, levels: Sequence[Level], needed: Sequence[Level]) -> None:

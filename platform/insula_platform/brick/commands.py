@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from insula_platform.devices.commands import TenantSlug
 from insula_platform.operator.commands import AsJson, acting_operator, print_json
@@ -172,7 +172,7 @@ def _print_problems(console: Console, problems: Iterable[Problem]) -> None:
     told = list(problems)
     if not told:
         return
-    table = Table("Thing", "Field", "What became of it")
+    table = Table(Column("Thing", overflow="fold"), "Field", "What became of it")
     for one in told[:_SHOWN]:
         table.add_row(escape(one.key), escape(one.field), escape(one.detail))
     console.print(table)

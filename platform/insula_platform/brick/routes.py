@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from insula_platform.access import Access, Requires, check_whole_tenant
-from insula_platform.backfill.errors import TooManyUploads, UnknownFormat
+from insula_platform.backfill.errors import Stalled, TooManyUploads, UnknownFormat
 from insula_platform.brick.schemas import ModelImport
 from insula_platform.problems import PROBLEM_RESPONSES, problem_responses, problems_of
 from insula_platform.state import CurrentPlatform, Platform
@@ -25,6 +27,9 @@ router = APIRouter(
 Reader = Annotated[Access, Requires("devices:read")]
 Writer = Annotated[Access, Requires("devices:write")]
 DryRun = Annotated[bool, Query(description="Change nothing: say what would become of the file.")]
+
+LONGEST_UPLOAD = 120.0
+"""Seconds in which a file arrives: until then it keeps a place that others wait for."""
 
 _TURTLE, _JSON_LD = "text/turtle", "application/ld+json"
 _FORMS = {_TURTLE: "turtle", _JSON_LD: "json-ld"}
@@ -96,7 +101,7 @@ def get_brick(
 @router.post(
     "/brick",
     openapi_extra={"requestBody": {"required": True, "content": _GRAPHS}},
-    responses=problem_responses(413) | problems_of(UnknownFormat, TooManyUploads),
+    responses=problem_responses(408, 409, 413) | problems_of(UnknownFormat, TooManyUploads),
 )
 async def post_brick(
     access: Writer, platform: CurrentPlatform, request: Request, dry_run: DryRun = False
@@ -113,7 +118,7 @@ async def post_brick(
 @router.post(
     "/haystack",
     openapi_extra={"requestBody": {"required": True, "content": _GRID}},
-    responses=problem_responses(413) | problems_of(UnknownFormat, TooManyUploads),
+    responses=problem_responses(408, 409, 413) | problems_of(UnknownFormat, TooManyUploads),
 )
 async def post_haystack(
     access: Writer, platform: CurrentPlatform, request: Request, dry_run: DryRun = False
@@ -138,7 +143,9 @@ async def _take_in(
         raise UnknownFormat("send the body without Content-Encoding")
     with platform.uploads.one_more(access.context.slug):
         content = await _body(request)
-        return await to_thread.run_sync(_work, access, platform, content, form, dry_run)
+        # A thread of its own kind: uploads must not take those of the other requests.
+        limiter = CapacityLimiter(1)
+        return await to_thread.run_sync(_work, access, platform, content, form, dry_run, limiter=limiter)
 
 
 def _work(access: Access, platform: Platform, content: bytes, form: Any, dry_run: bool) -> ModelImport:
@@ -156,10 +163,18 @@ async def _body(request: Request) -> bytes:
     from insula_tenants.brick.files import MOST_BYTES, FileTooLarge
 
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise FileTooLarge(f"a file has at most {MOST_BYTES} bytes: send it in parts")
+    try:
+        async with asyncio.timeout(LONGEST_UPLOAD):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise FileTooLarge(f"a file has at most {MOST_BYTES} bytes: send it in parts")
+    except TimeoutError:
+        raise Stalled(
+            f"the file did not arrive within {LONGEST_UPLOAD:g} s: send faster, or in parts"
+        ) from None
+    except ClientDisconnect:
+        raise Stalled("the client went away") from None  # nobody reads it
     if not body:
         raise InvalidInput("body", "the file is empty")
     return bytes(body)

@@ -24,7 +24,7 @@ SpaceId = Annotated[int, Path(ge=1, lt=2**31, examples=[1])]
 
 @router.get("/spaces")
 def get_spaces(access: Annotated[Access, Requires("devices:read")], platform: CurrentPlatform) -> Page[Space]:
-    """All spaces that your grant covers, by site, building, storey and name."""
+    """All spaces that your grant covers, by site, building, storey from the lowest level up, and name."""
     with platform.databases.tenant(access.context) as session:
         spaces = list_spaces(session, within=visible_spaces(access, session))
     return Page(items=[Space.model_validate(space) for space in spaces])

@@ -51,7 +51,11 @@ class Cadence:
 
 
 _POINTS: LiteralString = """
-SELECT points.id, points.created_at, points.expected_interval IS NOT NULL AS own, devices.decommissioned_at
+SELECT points.id, points.created_at, points.expected_interval IS NOT NULL AS own, devices.decommissioned_at,
+    points.created_at > %(starting)s AND EXISTS (
+        SELECT FROM readings_1d AS day
+        WHERE day.point_id = points.id AND day.time < %(starting)s AND day.first_time < %(starting)s
+    ) AS read_before
 FROM points
 JOIN devices ON devices.id = points.device_id
 WHERE points.id = ANY(%(points)s::integer[])
@@ -80,7 +84,7 @@ async def cadences_of(
 ) -> dict[int, Cadence]:
     """The cadence of each point in `[starting, ending)`, by its id. `digests` are of the days in it."""
     ids = [point.id for point in points]
-    cursor = await connection.execute(_POINTS, {"points": ids})
+    cursor = await connection.execute(_POINTS, {"points": ids, "starting": starting})
     known = {row["id"]: row for row in await cursor.fetchall()}
     asked = [point.id for point in points if not _is_said(point, own=known[point.id]["own"])]
     samples: dict[int, NDArray[np.float64]] = {}
@@ -89,7 +93,7 @@ async def cadences_of(
         cursor = await connection.execute(_SAMPLES, parameters)
         samples = {row["id"]: np.asarray(row["times"], np.float64) for row in await cursor.fetchall()}
     return {
-        point.id: _cadence(point, known[point.id], samples.get(point.id), digests[point.id])
+        point.id: _cadence(point, known[point.id], samples.get(point.id), digests[point.id], starting)
         for point in points
     }
 
@@ -103,10 +107,17 @@ def _may_be_events(point: MeasuredPoint) -> bool:
 
 
 def _cadence(
-    point: MeasuredPoint, known: DictRow, sample: NDArray[np.float64] | None, digests: Digests
+    point: MeasuredPoint,
+    known: DictRow,
+    sample: NDArray[np.float64] | None,
+    digests: Digests,
+    starting: datetime,
 ) -> Cadence:
     begins = microseconds(known["created_at"])
-    if len(digests):
+    # What was brought in afterwards is older than its point.
+    if known["read_before"]:
+        begins = min(begins, microseconds(starting))
+    elif len(digests):
         begins = min(begins, int(digests.firsts[0]))
     gone = known["decommissioned_at"]
     ends = microseconds(gone) if gone is not None else 2**62

@@ -73,9 +73,27 @@ def complete(
     days, expected, present = by_day(digests, cadence, starting, ending)
     if not len(days):
         return Completeness(0, 0)
-    # A reading that comes a second before midnight is not one too many for its day.
     total = round(float(expected.sum()))
-    return Completeness(total, min(total, round(float(present.sum()))), cadence.source == "estimated")
+    there = float(expected.sum()) - _missing(expected, present)
+    return Completeness(total, min(total, round(there)), cadence.source == "estimated")
+
+
+def _missing(expected: NDArray[np.float64], present: NDArray[np.float64]) -> float:
+    """How many readings are missing, of those expected and present day by day.
+
+    A reading that comes a second before midnight is not one too many for its day and one too few for the
+    next: days may be one ahead or one behind. More than that is not carried on, or a sensor that reports
+    once more than it must on every day would hide the days on which it is silent.
+    """
+    if not np.any(present > expected):
+        return float((expected - present).sum())
+    ahead = missing = 0.0
+    for more in (present - expected).tolist():
+        ahead = min(ahead + more, 1.0)
+        if ahead < -1:
+            missing += -1 - ahead
+            ahead = -1.0
+    return missing + max(-ahead, 0.0)
 
 
 def by_day(
@@ -83,8 +101,8 @@ def by_day(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """The beginnings of the UTC days of `[starting, ending)`, and of each how much is expected and present.
 
-    Readings beyond what a day's are expected to be don't make up for another day's: each has at most one more
-    than is expected of it, as a clock that is a second off may bring. `digests` are of whole days.
+    Readings beyond what a day's are expected to be don't count: each has at most one more than is expected of
+    it, as a clock that is a second off may bring. `digests` are of whole days.
     """
     if starting >= ending:
         return np.empty(0, np.int64), np.empty(0), np.empty(0)

@@ -44,13 +44,17 @@ class Quantity(StrEnum):
     """Electric, kW."""
 
 
+NOT_OF_BRICK: Mapping[str, Quantity] = {
+    "Mean_Radiant_Temperature_Sensor": Quantity.RADIANT_TEMPERATURE,
+}
+"""Names that devices bring because Brick has none: a globe thermometer is no sensor of a radiant panel."""
+
 CLASSES: Mapping[str, Quantity] = {
+    **NOT_OF_BRICK,
     "Air_Temperature_Sensor": Quantity.AIR_TEMPERATURE,
     "Temperature_Sensor": Quantity.AIR_TEMPERATURE,
     "Zone_Air_Temperature_Sensor": Quantity.AIR_TEMPERATURE,
     "Average_Zone_Air_Temperature_Sensor": Quantity.AIR_TEMPERATURE,
-    "Radiant_Panel_Temperature_Sensor": Quantity.RADIANT_TEMPERATURE,
-    "Mean_Radiant_Temperature_Sensor": Quantity.RADIANT_TEMPERATURE,
     "Humidity_Sensor": Quantity.HUMIDITY,
     "Relative_Humidity_Sensor": Quantity.HUMIDITY,
     "Zone_Air_Humidity_Sensor": Quantity.HUMIDITY,
@@ -64,8 +68,8 @@ CLASSES: Mapping[str, Quantity] = {
     "Occupancy_Count_Sensor": Quantity.OCCUPANCY_COUNT,
     "Outside_Air_Temperature_Sensor": Quantity.OUTDOOR_TEMPERATURE,
     "Outside_Air_Humidity_Sensor": Quantity.OUTDOOR_HUMIDITY,
+    "Electric_Energy_Sensor": Quantity.ELECTRIC_ENERGY,
     "Electrical_Energy_Usage_Sensor": Quantity.ELECTRIC_ENERGY,
-    "Active_Energy_Sensor": Quantity.ELECTRIC_ENERGY,
     "Energy_Usage_Sensor": Quantity.ELECTRIC_ENERGY,
     "Energy_Sensor": Quantity.ELECTRIC_ENERGY,
     "Thermal_Energy_Usage_Sensor": Quantity.THERMAL_ENERGY,
@@ -73,11 +77,10 @@ CLASSES: Mapping[str, Quantity] = {
     "Water_Usage_Sensor": Quantity.WATER_VOLUME,
     "Natural_Gas_Usage_Sensor": Quantity.GAS_VOLUME,
     "Electric_Power_Sensor": Quantity.POWER,
-    "Electrical_Power_Sensor": Quantity.POWER,
     "Active_Power_Sensor": Quantity.POWER,
     "Power_Sensor": Quantity.POWER,
 }
-"""Brick 1.4, and names of earlier releases that devices still bring."""
+"""The classes of Brick that analytics use, and `NOT_OF_BRICK`."""
 
 UNITS: Mapping[Quantity, str] = {
     Quantity.AIR_TEMPERATURE: "degC",

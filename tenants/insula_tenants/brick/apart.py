@@ -7,6 +7,7 @@ or with what is wrong, on its standard output.
 
 from __future__ import annotations
 
+import os
 import pickle
 import resource
 import subprocess
@@ -19,8 +20,8 @@ from insula_tenants.errors import InvalidInput
 
 FileFormat = Literal["turtle", "json-ld", "haystack"]
 
-SMALL = 64 * 1024
-"""Bytes of a file that is read where we are: nothing of this size takes a second."""
+SMALL = 16 * 1024
+"""Bytes of a file that is read where we are: of this size even a list of thousands takes about a second."""
 MOST_SECONDS = 120
 """Of the process, by the clock."""
 MOST_CPU_SECONDS = 60
@@ -65,7 +66,8 @@ def read_apart(content: bytes, form: FileFormat) -> Reading:
 
 
 def main() -> None:
-    """What the process does."""
+    """What the process does, after those that answer requests."""
+    os.nice(10)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS))
     form = next(one for one in get_args(FileFormat) if one == sys.argv[1])

@@ -65,6 +65,8 @@ def read_graph(content: bytes, form: GraphFormat) -> Graph:
         raise InvalidInput("body", f"this is no {form}: {_one_line(error)}") from None
     graph = Graph(bind_namespaces="none")
     for triple, _ in store.triples((None, None, None)):
+        for term in triple:
+            _check_text(str(term))
         graph.add(triple)
     return graph
 
@@ -94,7 +96,17 @@ def load_json(text: str) -> Any:
         raise InvalidInput("body", f"this is no JSON: {_one_line(error)}") from None
     for _ in _objects(given):
         pass
+    _check_text(json.dumps(given, ensure_ascii=False))
     return given
+
+
+def _check_text(text: str) -> None:
+    """`InvalidInput` for what an escape can say and no UTF-8 can: nobody could be answered with it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(text[error.start]):04X}"
+        raise InvalidInput("body", f"{half} is no character: leave the escape out") from None
 
 
 def _objects(given: Any) -> Iterator[dict[str, Any]]:

@@ -7,10 +7,10 @@ from functools import cache
 from importlib.resources import files
 
 from insula_tenants.brick.classes import VERSION, is_subclass
-from insula_tenants.brick.forward import Forward, forward, vocabulary_name
+from insula_tenants.brick.forward import Forward, forward, replacements, vocabulary_name
 from insula_tenants.brick.statements import Statements, short
 from insula_tenants.brick.vocabulary import Relation
-from insula_tenants.building_model.keys import check_iri
+from insula_tenants.building_model.keys import check_iri, local_name
 from insula_tenants.building_model.kinds import CLASSES, Kind
 from insula_tenants.errors import InvalidInput
 
@@ -45,7 +45,7 @@ def find_kinds(said: Statements) -> tuple[Kinds, Classes]:
         by_kind = {kind: one for one in found if (kind := kind_of(one.name)) is not None}
         if len(by_kind) == 1:
             kinds[thing] = next(iter(by_kind))
-            classes[thing] = _narrowest(said, thing, found)
+            classes[thing] = _told_by_tags(said, thing, _narrowest(said, thing, found))
         elif by_kind:
             said.tell(
                 thing, "brick_class", f"it is said to be {' and '.join(sorted(by_kind))}: it can be one"
@@ -77,6 +77,38 @@ def tags() -> dict[str, frozenset[str]]:
     """By class the tags that say the same; `tags.txt` is made from the ontology as `classes.txt` is."""
     lines = (files(__package__) / "tags.txt").read_text(encoding="ascii").splitlines()
     return {name: frozenset(tags) for name, *tags in (line.split() for line in lines)}
+
+
+def narrowed(brick_class: str, said: frozenset[str]) -> str:
+    """The kind of the class that these tags say; the class itself where they say none, or more than one.
+
+    Files of Brick 1.0 say `VAV` and the tag `Reheat` of what is a `Variable_Air_Volume_Box_With_Reheat`.
+    """
+    found = [(len(more), one) for one, more in _kinds_by_tags(brick_class) if said.issuperset(more)]
+    most = max((number for number, _ in found), default=0)
+    best = [one for number, one in found if number == most]
+    return best[0] if len(best) == 1 else brick_class
+
+
+@cache
+def _kinds_by_tags(brick_class: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """The narrower classes, and the tags that each has besides those of the class and its own name."""
+    kinds = [one for one in tags() if is_subclass(one, brick_class)]
+    implied = frozenset().union(*(tags_of(one) for one in kinds if is_subclass(brick_class, one)))
+    found = (
+        (one, frozenset(tag for tag in tags_of(one) - implied if not is_subclass(one, tag)))
+        for one in kinds
+        if not is_subclass(brick_class, one) and one not in replacements()
+    )
+    return tuple((one, more) for one, more in found if more)
+
+
+def _told_by_tags(said: Statements, thing: str, brick_class: str) -> str:
+    own = frozenset(local_name(str(one)) for one in said.facts.get((thing, "hasTag"), ()))
+    found = narrowed(brick_class, own) if own - tags_of(brick_class) else brick_class
+    if found != brick_class:
+        said.tell(thing, "brick_class", f"its tags say which {brick_class} it is: kept as {found}")
+    return found
 
 
 def _has_name(said: Statements, thing: str) -> bool:

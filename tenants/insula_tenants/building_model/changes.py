@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import delete, or_, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from insula_tenants.building_model.coverage import Coverage
@@ -28,6 +31,10 @@ from insula_tenants.devices.points import find_point
 from insula_tenants.errors import Conflict, InvalidInput, NotAllowed, NotFound
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('building model of ' || current_schema(), 0))")
+_WAIT = text("SELECT set_config('lock_timeout', :wait, true)")
+
+PATIENCE = timedelta(seconds=1)
+"""Who waits for the model holds connections that other tenants need, and an import takes many seconds."""
 
 _RELATIONS = {"spaces", "feeds"}
 """Fields that are rows of other tables."""
@@ -37,8 +44,21 @@ _PLACE_FIELDS: Mapping[Kind, str] = {"equipment": "location", "model-point": "of
 
 
 def lock_model(session: Session) -> None:
-    """Let nobody else change the tenant's model until the transaction ends: what was checked stays true."""
-    session.execute(_LOCK)
+    """Let nobody else change the tenant's model until the transaction ends: what was checked stays true.
+
+    Raises `Conflict` when somebody else is at it for longer than `PATIENCE`.
+    """
+    before = session.scalar(text("SELECT current_setting('lock_timeout')"))
+    session.execute(_WAIT, {"wait": f"{PATIENCE // timedelta(milliseconds=1)}ms"})
+    try:
+        session.execute(_LOCK)
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        raise Conflict(
+            "somebody else, or an import, is changing the model just now: try again when that is done"
+        ) from None
+    session.execute(_WAIT, {"wait": before})
 
 
 def create_thing(

@@ -12,6 +12,7 @@ from insula_tenants.building_model.coverage import Coverage
 from insula_tenants.building_model.kinds import MODELS, Kind, column_of, words_of
 from insula_tenants.building_model.models import Equipment, ModelPoint
 from insula_tenants.devices.models import Device
+from insula_tenants.energy.models import Meter, Tariff
 from insula_tenants.errors import Conflict
 
 _WITHIN: tuple[tuple[Kind, Kind], ...] = (("site", "building"), ("building", "storey"), ("storey", "space"))
@@ -39,6 +40,7 @@ def delete_thing(
     """Remove the thing and, with `cascade`, what stands in it; returns how many of each that were.
 
     With a place goes all that stands in it but devices: they stay, with their readings, and stand nowhere.
+    With what a meter measures goes the meter, with a building its tariffs.
     With a zone or an equipment go the points of the model that tell about it; what stands in the zone or is
     part of the equipment stays.
 
@@ -60,6 +62,8 @@ def delete_thing(
         "spaces": len(places["space"]) - (kind == "space"),
         "equipment": len(equipment) - (kind == "equipment"),
         "model_points": len(points) - (kind == "model-point"),
+        "meters": len(_ids(session, Meter, {**places, "equipment": equipment})),
+        "tariffs": len(_ids(session, Tariff, {"building": places["building"]})),
         "devices": devices or 0,
     }
     counts = {what: number for what, number in counts.items() if number > 0}
@@ -85,7 +89,9 @@ def _places_of(session: Session, kind: Kind, row_id: int) -> dict[Kind, set[int]
 
 
 def _ids(
-    session: Session, model: type[Equipment | ModelPoint], places: Mapping[Kind, Collection[int]]
+    session: Session,
+    model: type[Equipment | ModelPoint | Meter | Tariff],
+    places: Mapping[Kind, Collection[int]],
 ) -> set[int]:
     """Ids of what stands in, or tells about, one of these."""
     columns = [

@@ -15,6 +15,7 @@ from insula_tenants.analytics.measured import MeasuredPoint, Where
 from insula_tenants.building_model.models import Equipment
 from insula_tenants.devices.models import Point
 from insula_tenants.devices.service import check_name
+from insula_tenants.energy.concurrent import first_come_first_served
 from insula_tenants.energy.models import Carrier, Meter
 from insula_tenants.energy.units import factor_of
 from insula_tenants.errors import Conflict, InvalidInput, NotFound
@@ -170,25 +171,26 @@ LIMIT %(limit)s
 
 async def find_meters(connection: AsyncConnection[DictRow], where: Where) -> list[MeterView]:
     """The meters of what stands in these places, by id; none for a place that does not exist."""
-    cursor = await connection.execute(_METERS, _parameters(where))
-    return [_view(row) for row in await cursor.fetchall()]
+    found = [_view(row) for row in await (await connection.execute(_METERS, _parameters(where))).fetchall()]
+    if where.within is None:
+        return found
+    cursor = await connection.execute(_METERS, _parameters(Where(within=where.within)))
+    return _told(found, {row["id"] for row in await cursor.fetchall()})
 
 
 def list_meters(
     session: Session, where: Where, *, after: int = 0, limit: int | None = None
 ) -> list[MeterView]:
     """The same in a session, those after `after`, at most `limit`."""
-    rows = session.connection().exec_driver_sql(_METERS, _parameters(where, after=after, limit=limit))
-    return [_view(row._asdict()) for row in rows]
+    return _told_of(session, _parameters(where, after=after, limit=limit), where.within)
 
 
 def find_meter(session: Session, meter: int, *, within: Collection[int] | None = None) -> MeterView:
     """The meter of this id; `NotFound` when there is none, or with `within` none of these spaces alone."""
-    parameters = _parameters(Where(within=within), meter=meter)
-    row = session.connection().exec_driver_sql(_METERS, parameters).first()
-    if row is None:
+    found = _told_of(session, _parameters(Where(within=within), meter=meter), within)
+    if not found:
         raise NotFound(f"there is no meter {meter}")
-    return _view(row._asdict())
+    return found[0]
 
 
 def lock_meter(session: Session, meter: int, *, within: Collection[int] | None = None) -> MeterView:
@@ -214,7 +216,8 @@ def add_meter(session: Session, new: NewMeter) -> MeterView:
     _check(session, new)
     row = Meter(**_columns(new))
     session.add(row)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
     return find_meter(session, row.id)
 
 
@@ -232,7 +235,8 @@ def change_meter(session: Session, meter: int, changes: Mapping[str, Any]) -> Me
     row = session.get_one(Meter, meter)
     for name, value in _columns(wanted).items():
         setattr(row, name, value)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
     return find_meter(session, meter)
 
 
@@ -295,6 +299,20 @@ def _columns(new: NewMeter) -> dict[str, Any]:
         "submeter_of_id": new.submeter_of,
         "calorific_value": new.calorific_value,
     }
+
+
+def _told_of(session: Session, parameters: dict[str, Any], within: Collection[int] | None) -> list[MeterView]:
+    connection = session.connection()
+    found = [_view(row._asdict()) for row in connection.exec_driver_sql(_METERS, parameters)]
+    if within is None:
+        return found
+    covered = connection.exec_driver_sql(_METERS, _parameters(Where(within=within)))
+    return _told(found, {row.id for row in covered})
+
+
+def _told(found: list[MeterView], covered: Collection[int]) -> list[MeterView]:
+    """The same; of a meter above that the grant does not cover nothing is told."""
+    return [one if one.submeter_of in covered else replace(one, submeter_of=None) for one in found]
 
 
 def _parameters(

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from insula_tenants.analytics.energy import tariffs as priced
 from insula_tenants.devices.service import check_name
+from insula_tenants.energy.concurrent import first_come_first_served
 from insula_tenants.energy.models import EmissionFactor, Tariff
 from insula_tenants.errors import Conflict, InvalidInput, NotFound
 from insula_tenants.spaces.models import Building
@@ -46,7 +47,8 @@ def add_tariff(session: Session, facts: Mapping[str, Any]) -> Tariff:
         raise InvalidInput("building_id", f"there is no building {row.building_id}")
     _check_alone(session, row)
     session.add(row)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
     return row
 
 
@@ -57,7 +59,8 @@ def change_tariff(session: Session, row: Tariff, changes: Mapping[str, Any]) -> 
     check_name(row.name)
     with session.no_autoflush:
         _check_alone(session, row)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
 
 
 def list_factors(session: Session, *, after: int = 0, limit: int = 100) -> list[EmissionFactor]:
@@ -82,7 +85,8 @@ def add_factor(session: Session, facts: Mapping[str, Any]) -> EmissionFactor:
     row = EmissionFactor(**facts)
     _check_only(session, row)
     session.add(row)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
     return row
 
 
@@ -92,7 +96,8 @@ def change_factor(session: Session, row: EmissionFactor, changes: Mapping[str, A
         setattr(row, name, value)
     with session.no_autoflush:
         _check_only(session, row)
-    session.flush()
+    with first_come_first_served():
+        session.flush()
 
 
 @dataclass(frozen=True, slots=True)

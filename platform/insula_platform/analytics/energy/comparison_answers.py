@@ -46,6 +46,7 @@ async def compare(
     counted = [meter for one in buildings for meter in one.meters]
     prices = await read_prices(connection)
     answers: list[dict[int, PeriodOfBuilding]] = []
+    counting: list[set[int]] = []
     complete, until = [], periods[0][1]
     for period in periods:
         loaded = await load_metered(connection, counted, *period)
@@ -54,11 +55,13 @@ async def compare(
         complete += [one.completeness for one in loaded.meters]
         weather = await _degree_days(connection, where, buildings, period, bases)
         answers.append(await asyncio.to_thread(_of_period, buildings, loaded.meters, weather, prices, period))
+        counting.append({one.meter.id for one in loaded.meters if one.total is not None})
     return Comparison(
         heating_base=bases[0],
         cooling_base=bases[1],
         buildings=_ranked(
-            _comparison(one, answers[0][one.place.id], answers[1][one.place.id]) for one in buildings
+            _comparison(one, answers[0][one.place.id], answers[1][one.place.id], counting)
+            for one in buildings
         ),
         complete_until=until,
         completeness=Completeness.model_validate(together(complete)),
@@ -104,7 +107,9 @@ def _of_period(
     for one in buildings:
         sum_ = Sum.of([by_id[meter.id] for meter in one.meters])
         total, area = total_of(sum_.consumption), one.place.area
-        per_area = total / area if one.whole and area and total is not None else None
+        # Without a meter that counted nothing yet, it is not all of the building.
+        whole = one.whole and all(part.total is not None for part in sum_.parts)
+        per_area = total / area if whole and area and total is not None else None
         heating, cooling = weather[one.place.id] or (None, None)
         cost = cost_answer(sum_, prices) if total is not None else None
         emissions = emissions_answer(sum_, prices) if total is not None else None
@@ -117,24 +122,29 @@ def _of_period(
             cooling_degree_days=cooling,
             per_area_and_heating_degree_day=per_area / heating if per_area is not None and heating else None,
             cost=cost.total if cost else None,
+            currency=cost.currency if cost else None,
             co2e=emissions.co2e if emissions else None,
             completeness=sum_.completeness,
         )
     return found
 
 
-def _comparison(one: MeteredPlace, now: PeriodOfBuilding, before: PeriodOfBuilding) -> BuildingComparison:
+def _comparison(
+    one: MeteredPlace, now: PeriodOfBuilding, before: PeriodOfBuilding, counting: Sequence[set[int]]
+) -> BuildingComparison:
+    # A meter that is new is no growth: both periods must be the sum of the same ones.
+    alike = all((meter.id in counting[0]) == (meter.id in counting[1]) for meter in one.meters)
     return BuildingComparison(
         building=one.place.id,
         name=one.place.name,
         carrier=one.carrier,
         unit=unit_of(one.carrier),
-        whole=one.whole,
+        whole=one.whole and all(meter.id in counting[0] for meter in one.meters),
         area=one.place.area,
         now=now,
         before=before,
-        change=_change(now.consumption, before.consumption),
-        change_per_degree_day=_change(_per_degree_day(now), _per_degree_day(before)),
+        change=_change(now.consumption, before.consumption) if alike else None,
+        change_per_degree_day=_change(_per_degree_day(now), _per_degree_day(before)) if alike else None,
         rank=None,
     )
 

@@ -155,7 +155,7 @@ def daily(sum_: Sum) -> list[DayConsumption]:
 def cost_answer(sum_: Sum, prices: Prices) -> Cost | None:
     """By the tariffs of their building; the standing charge is due for each that is no submeter."""
     meter = sum_.parts[0].meter
-    main = sum(1 for one in sum_.parts if one.meter.submeter_of is None)
+    main = sum(1 for one in sum_.parts if not one.meter.ancestors)
     of = prices.tariffs_of(meter.carrier, meter.building)
     cost = tariffs.cost_of(sum_.consumption, sum_.hours, of, standing=main)
     if cost is None:

@@ -70,10 +70,10 @@ def post_meter(
         once = Once(core, access, "meters", idempotency_key, asked.model_dump(mode="json"))
         with platform.databases.tenant(access.context) as session:
             _check_named(access, session, facts)
-            if once.made is None:
-                view = meters.add_meter(session, meters.NewMeter(**facts))
-            else:
-                view = find_meter(session, once.made["meter"])
+            made = once.made["meter"] if once.made is not None else None
+            if made is None:
+                made = meters.add_meter(session, meters.NewMeter(**facts)).id
+            view = find_meter(session, made, within=visible_spaces(access, session))
         if once.made is None:
             once.keep({"meter": view.id})
             audit.record(
@@ -113,10 +113,15 @@ def patch_meter(
     changes = asked.model_dump(exclude_unset=True)
     with platform.databases.core() as core:
         with platform.databases.tenant(access.context) as session:
-            there = meters.lock_meter(session, meter, within=visible_spaces(access, session))
+            within = visible_spaces(access, session)
+            there = meters.lock_meter(session, meter, within=within)
             check_if_match(if_match, _tag(there))
             _check_named(access, session, changes)
-            view = meters.change_meter(session, meter, changes)
+            if within is not None and there.submeter_of is None and changes.get("submeter_of") is None:
+                # Who does not see what it is a submeter of did not mean to change that.
+                changes.pop("submeter_of", None)
+            meters.change_meter(session, meter, changes)
+            view = find_meter(session, meter, within=within)
         audit.record(
             core,
             access.actor,

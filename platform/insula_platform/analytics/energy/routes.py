@@ -214,7 +214,7 @@ async def get_comparison(
     asked: Asked,
     against_from: Annotated[
         AwareDatetime | None,
-        Query(description="Where the period to compare with begins; without it: as long, directly before."),
+        Query(description="Where the other period begins; without it: just before, as long as what is over."),
     ] = None,
     against_to: Annotated[AwareDatetime | None, Query(description="Where it ends; not included.")] = None,
     carrier: WhichCarrier = "electricity",
@@ -224,8 +224,10 @@ async def get_comparison(
     """Buildings and periods beside each other, by area and by degree day."""
     if (against_from is None) != (against_to is None):
         raise InvalidInput("against_from", "give both `against_from` and `against_to`, or neither")
+    period = starting, ending = _until_now(asked.starting, asked.ending)
     if against_from is None or against_to is None:
-        against_from, against_to = asked.starting - (asked.ending - asked.starting), asked.starting
+        # As long as what is over of it: a month that has just begun is not compared with a whole one.
+        against_from, against_to = starting - ((ending - starting) or (asked.ending - starting)), starting
     _check_interval("against_to", against_from, against_to)
     async with platform.async_databases.snapshot(access.context) as connection:
         where = replace(asked.where, within=await visible_spaces_async(access, connection))
@@ -233,7 +235,7 @@ async def get_comparison(
             connection,
             where,
             carrier,
-            (_until_now(asked.starting, asked.ending), _until_now(against_from, against_to)),
+            (period, _until_now(against_from, against_to)),
             (heating_base, cooling_base),
         )
 

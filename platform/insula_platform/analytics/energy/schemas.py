@@ -417,6 +417,7 @@ class PeriodOfBuilding(BaseModel):
     cooling_degree_days: float | None = Field(description="K·d")
     per_area_and_heating_degree_day: float | None = Field(description="kWh/(m²·K·d).")
     cost: float | None
+    currency: str | None = Field(description="Of the cost; null where there is none.")
     co2e: float | None = Field(description="kg.")
     completeness: Completeness
 
@@ -432,7 +433,9 @@ class BuildingComparison(BaseModel):
     area: float | None
     now: PeriodOfBuilding
     before: PeriodOfBuilding
-    change: float | None = Field(description="Of the consumption, relative to before: -0.1 is 10 % less.")
+    change: float | None = Field(
+        description="Of consumption, relative to before: -0.1 is 10 % less. Null if other meters counted."
+    )
     change_per_degree_day: float | None = Field(
         description="The same of the consumption by heating degree day, for carriers that heat."
     )

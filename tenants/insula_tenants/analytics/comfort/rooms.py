@@ -11,12 +11,15 @@ from typing import LiteralString
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from insula_tenants.analytics.cadence import cadences_of
 from insula_tenants.analytics.comfort.categories import CATEGORIES, Category
 from insula_tenants.analytics.comfort.clock import HOUR
 from insula_tenants.analytics.measured import MeasuredPoint, Where, find_points
+from insula_tenants.analytics.occupancy.held import read_held
 from insula_tenants.analytics.outdoors import find_outdoor
 from insula_tenants.analytics.quantities import Quantity
 from insula_tenants.analytics.series import Series, load_series
+from insula_tenants.telemetry.digests import read_digests
 from insula_tenants.telemetry.read import Buckets
 
 INDOORS = (Quantity.AIR_TEMPERATURE, Quantity.RADIANT_TEMPERATURE, Quantity.HUMIDITY, Quantity.CO2)
@@ -128,10 +131,32 @@ async def read_rooms(
         loaded = await load_series(connection, inside, starting, ending, buckets)
         series |= loaded.series
         read = replace(read, complete_until=min(read.complete_until, loaded.complete_until))
+        if occupancy:
+            series |= await _who_was_there(connection, some, starting, ending, zone)
         if weather:
             before = await load_series(connection, weather, starting - LOOK_BACK, ending, buckets)
             outdoors |= {(point, zone): found for point, found in before.series.items()}
     return replace(read, series=series, outdoors=outdoors)
+
+
+async def _who_was_there(
+    connection: AsyncConnection[DictRow],
+    rooms: Iterable[Room],
+    starting: datetime,
+    ending: datetime,
+    zone: str,
+) -> dict[int, Series]:
+    """How much of each hour somebody was there, of sensors that report when somebody comes or goes."""
+    sensors = [point for room in rooms for point in room.points.get(Quantity.OCCUPANCY, ())]
+    ids = [point.id for point in sensors]
+    digests = (await read_digests(connection, ids, [(starting, ending)], timedelta(days=1))).digests
+    cadences = await cadences_of(connection, sensors, starting, ending, digests)
+    events = [point for point in ids if cadences[point].source == "events"]
+    if not events:
+        return {}
+    buckets = Buckets(HOUR, "time_weighted_mean", zone)
+    loaded = await load_series(connection, events, starting, ending, buckets)
+    return await read_held(connection, loaded.series, starting, digests, cadences)
 
 
 def _category(stated: str | None) -> Category | None:

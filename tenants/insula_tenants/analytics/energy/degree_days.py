@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from insula_tenants.analytics.energy.hours import Hours
+from insula_tenants.analytics.energy.hours import Hours, day_shares
 
 Method = Literal["hourly", "mean"]
 
@@ -59,7 +59,7 @@ def degree_days(
     """The degree days of each local day; `temperatures` are outdoors, °C, means by hour, NaN where missing.
 
     What is missing of a day that has enough is taken to be as the rest of it. A day of 23 or 25 hours counts
-    as one, and one that the question cuts by the hours that are in it: ask for whole days.
+    as one, and of one that the question cuts, such as today, counts the share that is in it.
     """
     days, place, asked = np.unique(hours.day, return_inverse=True, return_counts=True)
     known = ~np.isnan(temperatures)
@@ -75,6 +75,9 @@ def degree_days(
         cooling = means(np.maximum(temperatures - cooling_base, 0))
     else:
         heating, cooling = np.maximum(heating_base - mean, 0), np.maximum(mean - cooling_base, 0)
+    shares = day_shares(hours)
+    part = np.array([shares[int(day)] for day in days])
+    heating, cooling = heating * part, cooling * part
     enough = count >= FEWEST_SHARE * asked
     return [
         DegreeDay(int(day), int(count[one]), float(mean[one]), float(heating[one]), float(cooling[one]))

@@ -48,6 +48,9 @@ def _lagged(hours: Hours, places: NDArray[np.int64], lag: int, known: int) -> ND
     # Where clocks were changed in between, the same hour of the day is one hour nearer or further.
     earlier[inside] += hours.offsets[places[inside]] - hours.offsets[earlier[inside]]
     inside &= (earlier >= 0) & (earlier < known)
+    # The hour that clocks skip in spring was not there: what is beside it is another's.
+    of_day = hours.of_week % DAY
+    inside[inside] = of_day[places[inside]] == of_day[earlier[inside]]
     values = np.full(len(places), np.nan)
     values[inside] = hours.values[earlier[inside]]
     return values

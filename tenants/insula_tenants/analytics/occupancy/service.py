@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 from insula_tenants.analytics.cadence import cadences_of
 from insula_tenants.analytics.completeness import Completeness, complete
 from insula_tenants.analytics.measured import MeasuredPoint
+from insula_tenants.analytics.occupancy.held import read_held
 from insula_tenants.analytics.occupancy.judgement import INFERRED_FROM, TELLING, Buckets, SpaceUse, judge
 from insula_tenants.analytics.occupancy.use import Times, clock_of
 from insula_tenants.analytics.quantities import Quantity
@@ -70,15 +71,15 @@ async def read_use(
     read_points = [
         point for point in telling if len(digested.digests[point.id]) or cadences[point.id].source == "events"
     ]
-    # What reports when somebody comes or goes holds until it reports again; others are read again and again.
+    # What reports when somebody comes or goes holds until it reports again (`held.py`); others are read again
+    # and again.
     events = [
         point.id
         for point in read_points
         if cadences[point.id].source == "events" and point.quantity == Quantity.OCCUPANCY
     ]
-    held = set(events)
     sensed = {point.space for point in read_points if point.quantity not in INFERRED_FROM}
-    means = [point.id for point in read_points if point.id not in held]
+    means = [point.id for point in read_points if point.id not in set(events)]
     compared = [
         point.id for point in read_points if point.quantity in INFERRED_FROM and point.space in sensed
     ]
@@ -92,7 +93,8 @@ async def read_use(
     beside = await _load(connection, compared, since, grid.last, width, "mean")
     seen = await _load(connection, events, grid.starting, grid.ending, width, "time_weighted_mean")
     peaks = await _load(connection, counters, grid.starting, grid.ending, width, "max")
-    series = {**loaded.series, **beside.series, **seen.series}
+    told = await read_held(connection, seen.series, starting, digested.digests, cadences)
+    series = {**loaded.series, **beside.series, **told}
     judged = await asyncio.to_thread(_judged, spaces, telling, grid, series, peaks.series, completeness)
     return Uses(judged, width, digested.complete_until if telling else ending)
 

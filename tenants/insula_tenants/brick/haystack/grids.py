@@ -98,7 +98,7 @@ def _row(number: int, given: Mapping[str, Any], parse: Callable[[Any], Value]) -
         try:
             if tag != "_kind":
                 row.put(tag, parse(value))
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             shown = str(value)[:80]
             raise InvalidInput("body", f"row {number}: {shown!r} is no value for {tag[:40]!r}") from None
     return row
@@ -133,6 +133,12 @@ def _words(text: str) -> tuple[str, str | None]:
     return first, rest or None
 
 
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _quantity(text: str) -> Quantity:
     number, unit = _words(text)
     return Quantity(float(number), unit)
@@ -145,8 +151,8 @@ def _coordinates(text: str) -> Coordinates:
 
 _BY_KIND: Mapping[str, Callable[[dict[str, Any]], Value]] = {
     "marker": lambda _: Marker(),
-    "ref": lambda value: Ref(str(value["val"]), value.get("dis")),
-    "number": lambda value: Quantity(float(value["val"]), value.get("unit")),
+    "ref": lambda value: Ref(str(value["val"]), _text(value.get("dis"))),
+    "number": lambda value: Quantity(float(value["val"]), _text(value.get("unit"))),
     "coord": lambda value: Coordinates(float(value["lat"]), float(value["lng"])),
     "uri": lambda value: str(value["val"]),
     "symbol": lambda value: str(value["val"]),
