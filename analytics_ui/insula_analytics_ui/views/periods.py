@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -33,7 +33,8 @@ def choose_period(period: Period, zone: ZoneInfo) -> None:
         label_visibility="collapsed",
     )
     begin, end = period.begin.astimezone(zone), period.end.astimezone(zone)
-    label = _("From … to …") if period.preset else f"{begin:%Y-%m-%d} … {end:%Y-%m-%d}"
+    last = end - timedelta(microseconds=1)  # a period to midnight holds nothing of the day that begins then
+    label = _("From … to …") if period.preset else f"{begin:%Y-%m-%d} … {last:%Y-%m-%d}"
     with st.popover(label, icon=":material/date_range:"), st.form("from and to", border=False):
         st.caption(_("By the clock of {zone}.").format(zone=zone.key))
         left, right = st.columns(2)
