@@ -335,10 +335,10 @@ def show(console: Console, title: str, results: Mapping[str, Mapping[str, float]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--long", action="store_true", help="a year of minutes, 20 rounds")
+    parser.add_argument("--long", action="store_true", help="a year of minutes, 12 rounds")
     parser.add_argument("--keep", type=Path, help="file that names the data, which then stay")
     asked, _ = parser.parse_known_args(arguments)
-    days, rounds = (365, 20) if asked.long else (7, 5)
+    days, rounds = (365, 12) if asked.long else (7, 5)
     console = Console()
     with (
         console.status("building") as status,

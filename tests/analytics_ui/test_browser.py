@@ -94,6 +94,7 @@ def test_the_overview_tells_what_needs_attention_and_leads_there(ui, window):
     expect(page.get_by_text("Its clock is 75.2 s ahead.")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_tile_keeps_the_focus_through_refreshes_and_opens_its_room_by_the_keyboard(ui, platform, window):
     page = visit(window(), ui, ANNA, "/building?storey=2")
     tile = page.locator(".in-tile", has_text="Meeting room 1")

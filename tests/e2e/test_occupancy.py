@@ -13,6 +13,8 @@ from tests.e2e import occupancy
 from tests.e2e.stack import Api, Stack
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 
 def settled(api: Api, device: str, expected: list[occupancy.Reading]) -> list[occupancy.Reading]:
     """What is stored, once as much as expected is there, and after a moment in which more could come."""
@@ -70,7 +72,6 @@ def kill_postgres(stack: Stack) -> None:
     stack.postgres.restart(crash=True)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", [kill_ingest, restart_broker, restart_postgres, kill_postgres])
 def test_a_fault_in_the_middle_of_a_replay_loses_nothing(stack: Stack, fault: Callable[[Stack], None]):
     name = "datatraining.csv"
