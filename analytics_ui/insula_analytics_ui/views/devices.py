@@ -21,7 +21,7 @@ from insula_analytics_ui.words import _, number_text
 
 REFRESH_SECONDS = 15
 
-EXPLAINED = 40
+EXPLAINED = 20
 """Devices that the platform is asked to explain at once: each is a question of its own."""
 
 EXPLAINED_SECONDS = 60
