@@ -93,6 +93,7 @@ def scene(stack: Stack) -> Iterator[Scene]:
     playing.end()
 
 
+@pytest.mark.long
 def test_an_acknowledgement_before_the_commit_is_caught(scene: Scene):
     scene.become("tests.chaos.mutants", "stores_after_acknowledging")
     scene.send()
@@ -103,6 +104,7 @@ def test_an_acknowledgement_before_the_commit_is_caught(scene: Scene):
     assert scene.difference().lost, "what came before it must be lacking"
 
 
+@pytest.mark.long
 def test_a_message_that_is_stored_beside_its_first_copy_is_caught(scene: Scene):
     scene.become("tests.chaos.mutants", "never_acknowledges")
     scene.send()

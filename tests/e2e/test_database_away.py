@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.stack import Api, Stack
 from tests.waiting import eventually
 
 
+@pytest.mark.long
 def test_the_api_says_so_while_the_database_is_away_and_comes_back_by_itself(stack: Stack):
     with stack.api("acme") as api:
         for path in ("devices", "latest"):

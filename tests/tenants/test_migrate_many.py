@@ -65,6 +65,7 @@ def at_head(deployment: Deployment) -> int:
     return int(row[0])
 
 
+@pytest.mark.long
 def test_all_are_migrated_but_the_one_that_is_locked_which_the_next_run_migrates(crowd: Deployment):
     steps: list[tuple[int, int]] = []
     with psycopg.connect(crowd.admin_url) as other:
