@@ -294,6 +294,17 @@ def test_a_restart_of_the_server_costs_one_silent_redirect_to_the_same_place(ui,
     assert platform.counts["authorization_code"] == signed_in + 1
 
 
+def test_a_page_that_the_platform_did_not_answer_asks_again_by_itself(ui, platform, window):
+    platform.faults["api_status"] = 503
+    try:
+        page = visit(window(), ui, ANNA, "/building?period=12mo")
+        expect(page.get_by_text("The platform does not answer just now.")).to_be_visible(timeout=SOON)
+    finally:
+        del platform.faults["api_status"]
+    expect(page.get_by_text("Meeting room 1").first).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("The platform does not answer just now.")).to_have_count(0)
+
+
 def test_the_browser_speaks_to_the_ui_and_the_platform_alone_and_no_token_reaches_it(ui, platform, window):
     context = window()
     asked: list[str] = []

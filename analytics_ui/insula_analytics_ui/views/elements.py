@@ -12,12 +12,15 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from insula_analytics_ui.errors import SessionEnded, UiError
+from insula_analytics_ui.errors import ApiRefused, PlatformAway, SessionEnded, UiError
 from insula_analytics_ui.freshness import State
 from insula_analytics_ui.sessions import Session
 from insula_analytics_ui.words import _
 
 T = TypeVar("T")
+
+AGAIN_SECONDS = 5
+"""After which a page that the platform did not answer asks again."""
 
 KEPT = ("building", "storey", "space", "period", "from", "to", "lang")
 """What of an address goes along from page to page: the place, the period and the language."""
@@ -72,13 +75,28 @@ def empty(what: str, todo: str, *, link: str, url: str) -> None:
 
 @contextmanager
 def problems_shown() -> Iterator[None]:
-    """Show a `UiError` of the block as a sentence in its place."""
+    """Show a `UiError` of the block as a sentence in its place; the page tries again where it says so."""
     try:
         yield
     except SessionEnded as error:
         empty(error.what, error.todo, link=_("Sign in"), url="/auth/login")
     except UiError as error:
         st.warning(f"**{plain(error.what)}** {plain(error.todo)}", icon=":material/cloud_off:")
+        if isinstance(error, PlatformAway) or (isinstance(error, ApiRefused) and error.status == 429):
+            _again_soon()
+
+
+def _again_soon() -> None:
+    """Run the whole page anew in a while: what failed may stand outside its live part, or be seldom live."""
+    waited = False
+
+    def wait() -> None:
+        nonlocal waited
+        if waited:
+            st.rerun()
+        waited = True
+
+    st.fragment(run_every=AGAIN_SECONDS)(wait)()
 
 
 def remembered(session: Session, name: str, seconds: float, load: Callable[[], T]) -> T:
