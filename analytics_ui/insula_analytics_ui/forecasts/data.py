@@ -18,7 +18,7 @@ KINDS: Mapping[str, str] = {
     "flat": N_("Flat"),
     "drifting": N_("Drifting"),
 }
-TODO: Mapping[str, str] = {
+ADVICE: Mapping[str, str] = {
     "unusual": N_("Look at the point at that time: an event in the room, or a sensor that errs?"),
     "stuck": N_("See whether the sensor follows when the room changes; if not, replace it."),
     "flat": N_("It moves much less than it did: is it covered, or was it moved?"),

@@ -12,7 +12,7 @@ from insula_analytics_ui.api.analytics import both
 from insula_analytics_ui.api.forecasts import Finding, Findings, findings
 from insula_analytics_ui.api.quality import DataQuality, PointQuality, data_quality
 from insula_analytics_ui.backend import backend
-from insula_analytics_ui.forecasts.data import KINDS, SEVERITIES, TODO, finding_text, open_first
+from insula_analytics_ui.forecasts.data import ADVICE, KINDS, SEVERITIES, finding_text, open_first
 from insula_analytics_ui.quality.charts import calendar_chart
 from insula_analytics_ui.quality.data import (
     GOOD,
@@ -232,7 +232,7 @@ def _finding(shown: Shown, finding: Finding) -> dict[str, str | None]:
         _("What"): finding_text(finding, unit),
         _("Since"): local_text(milliseconds(finding.opened_at), zone),
         _("Until"): local_text(milliseconds(finding.closed_at), zone) if finding.closed_at else _("it lasts"),
-        _("What to do"): _(TODO[finding.kind]) if finding.kind in TODO else "",
+        _("What to do"): _(ADVICE[finding.kind]) if finding.kind in ADVICE else "",
     }
 
 
